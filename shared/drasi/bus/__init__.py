@@ -1,0 +1,1 @@
+"""Messaging between functions: one port, an implementation per profile."""

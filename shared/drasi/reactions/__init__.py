@@ -1,0 +1,1 @@
+"""Reactions: one module per kind, found through ``registry``."""

@@ -1,0 +1,1 @@
+"""Sources: one module per kind, found through ``registry``."""

@@ -1,0 +1,146 @@
+"""What a kind of source must do, and what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from starlette.routing import BaseRoute
+
+from drasi.messages.changes import Element, SourceChange
+
+
+class State(Protocol):
+    """A source's durable memory: small texts by name, each replaced only if it still is what the writer read."""
+
+    async def get(self, name: str) -> str | None: ...
+
+    async def put(self, name: str, value: str, *, expected: str | None) -> None:
+        """Raises StateConflict if the stored value is not ``expected`` (None: absent)."""
+        ...
+
+    async def clear(self) -> None:
+        """Forgets everything of this source (when it is deleted)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Node labels and relation types that some subscription wants; None: everything."""
+
+    nodes: frozenset[str] | None = None
+    relations: frozenset[str] | None = None
+
+
+@dataclass(slots=True)
+class SourceContext:
+    """What the source function gives to a kind.
+
+    Attributes:
+        id: The source's name.
+        properties: Resolved (secrets in, defaults in), checked against the kind's schema.
+        publish: Publishes changes of this source in order (batched and framed as wire.md section 1 says) and returns when the bus
+            has acknowledged them.
+        state: Position and other durable memory.
+        wanted: The labels some subscription wants at this moment.
+        report: Sets (or with None removes) a line of the status: ``report("PositionLost", "the slot is gone; …")``.
+        dead_letter: Records a change that can never succeed: (position, content without secrets, error text).
+        now_ns: The wall clock.
+        schedule_s: How often a polled kind polls, in seconds; None: the kind's default.
+    """
+
+    id: str
+    properties: Mapping[str, Any]
+    publish: Callable[[Sequence[SourceChange]], Awaitable[None]]
+    state: State
+    wanted: Callable[[], Labels]
+    report: Callable[[str, str | None], None]
+    dead_letter: Callable[[str, Mapping[str, Any], str], Awaitable[None]]
+    now_ns: Callable[[], int]
+    schedule_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRequest:
+    """``POST /acquire-stream``: empty labels on both sides mean everything."""
+
+    nodes: frozenset[str] = frozenset()
+    relations: frozenset[str] = frozenset()
+    limit: int | None = None
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotHeader:
+    """The position this part of the snapshot was read at: every change up to it is contained, none after it."""
+
+    position: str
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotEnd:
+    """``cursor`` None: nothing follows."""
+
+    count: int
+    cursor: str | None = None
+
+
+SnapshotLine = SnapshotHeader | Element | SnapshotEnd
+
+
+class Source(Protocol):
+    """One source of one kind.
+
+    The source function calls ``start``, then ``run`` in a task, and answers ``/acquire-stream`` from ``snapshot`` at any time.
+    Whatever fails is retried by the kind itself with backoff 1 s … 60 s and reported; ``run`` ends only when it is cancelled.
+    """
+
+    async def start(self) -> None:
+        """Prepares the origin (slot, triggers). Raises DrasiError with what to do when that is impossible; retried."""
+        ...
+
+    async def run(self) -> None:
+        """Reads changes after the stored position, publishes, stores the position, advances the origin; for ever."""
+        ...
+
+    def snapshot(self, request: SnapshotRequest) -> AsyncIterator[SnapshotLine]:
+        """Header, elements, end: a consistent snapshot, or the part of it after ``request.cursor``."""
+        ...
+
+    async def mark(self) -> SourceChange | None:
+        """The marker behind a snapshot's last part (wire.md section 4): published with ``drasi-type: marker`` on the change topic.
+        None: the kind has no stream to mark."""
+        ...
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """HTTP routes of a pushed kind, below ``/sources/{id}``; none for polled kinds."""
+        ...
+
+    async def deprovision(self) -> None:
+        """Removes everything it made in its origin. Called when the resource is deleted; retried until it succeeds."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKind:
+    """A kind as the registry knows it.
+
+    Attributes:
+        name: As manifests write it (``PostgreSQL``).
+        aliases: Other spellings (``postgres``).
+        schema: JSON Schema of ``spec.properties`` (ours; see resources.md section 4 for the keywords).
+        make: Builds a source; None for kinds that are known by name only (``NoImplementation``).
+        streams: False for pushed kinds without a snapshot of their own (bootstrap is empty).
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    schema: Mapping[str, Any] | None = None
+    make: Callable[[SourceContext], Source] | None = None
+    streams: bool = True
+    pushed: bool = False
+    defaults: Mapping[str, Any] = field(default_factory=dict)
