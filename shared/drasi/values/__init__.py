@@ -1,1 +1,1 @@
-
+"""Cypher values: equality, equivalence, order, operators, JSON."""
