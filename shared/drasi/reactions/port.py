@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from starlette.routing import BaseRoute
 
+from drasi.errors import DrasiError
 from drasi.messages.results import ResultEvent
 
 
@@ -27,6 +28,39 @@ class View:
     rows: list[ViewRow]
 
 
+class QueryNotFound(DrasiError):
+    """No such query (404): it may come later."""
+
+    code: ClassVar[str] = "QueryNotFound"
+
+
+class QueryUnavailable(DrasiError):
+    """The query's container cannot answer now."""
+
+    code: ClassVar[str] = "QueryUnavailable"
+    retryable: ClassVar[bool] = True
+
+
+class Gone(DrasiError):
+    """The events asked for are trimmed (410).
+
+    Attributes:
+        requested: The sequence after which events were asked for.
+        earliest, latest: Sequences of the events that are there.
+    """
+
+    code: ClassVar[str] = "Gone"
+
+    def __init__(self, requested: int, earliest: int, latest: int) -> None:
+        super().__init__(
+            f"the events after {requested} are trimmed; those from {earliest} to {latest} are there",
+            hint="read the query's result again, and go on from its sequence",
+        )
+        self.requested = requested
+        self.earliest = earliest
+        self.latest = latest
+
+
 class QueryReader(Protocol):
     """Reads a query's result and its tail, wherever the query runs (in this process, or over HTTP)."""
 
@@ -43,6 +77,26 @@ class QueryReader(Protocol):
     async def read_events(self, query_id: str, after: int, limit: int) -> list[ResultEvent]:
         """The events there are after ``after``, at most ``limit``; returns at once. Same errors."""
         ...
+
+
+class DeliveryFailed(DrasiError):
+    """A row, or a whole event, that the target did not take.
+
+    Attributes:
+        retryable: Whether the same delivery can succeed later (of this instance, not of the class).
+        row_id: The row that failed; None: the event as a whole.
+        retry_after_s: What the target asked for.
+    """
+
+    code: ClassVar[str] = "DeliveryFailed"
+
+    def __init__(
+        self, message: str, *, retryable: bool, row_id: str | None = None, retry_after_s: float | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.retryable = retryable  # type: ignore[misc]  # the target's answer decides, not the class
+        self.row_id = row_id
+        self.retry_after_s = retry_after_s
 
 
 class Confirm(Protocol):
@@ -83,6 +137,13 @@ class Reaction(Protocol):
 
     async def start(self) -> None: ...
 
+    def notice(self, query_id: str, events: bytes) -> None:
+        """What was pushed for a query: the JSON array of its events as it came, possibly with repeats and gaps. Never blocks.
+
+        A kind that serves readers is woken by it; one that delivers has nothing to do here.
+        """
+        ...
+
     async def deliver(self, query_id: str, event: ResultEvent, done: Collection[str], confirm: Confirm) -> None:
         """Delivers the rows of ``event`` that are not in ``done``, in the order d, u, i, calling ``confirm`` after each.
 
@@ -99,17 +160,42 @@ class Reaction(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong, or ignored, in the configuration of a reaction (resources.md section 9).
+
+    Attributes:
+        code: ``InvalidQueryConfig`` or ``InvalidTemplate`` (errors), ``IgnoredField`` (a warning).
+        path: From the thing checked: ``added.body`` of one configuration, ``queries.q.added.body`` of a whole spec.
+        line, column: From 1, inside the text meant (the template, or the configuration); 0: no place.
+        excerpt: That line with a caret below the place; may be empty.
+    """
+
+    code: str
+    path: str
+    message: str
+    line: int = 0
+    column: int = 0
+    excerpt: str = ""
+    hint: str = ""
+
+    @property
+    def warning(self) -> bool:
+        return self.code == "IgnoredField"
+
+
+@dataclass(frozen=True, slots=True)
 class ReactionKind:
     """A kind as the registry knows it.
 
     Attributes:
         schema: JSON Schema of ``spec.properties``; None: unchecked.
-        check: Checks one query's configuration: (parsed text or None) -> list of (path, message, line, column); None: unchecked.
+        check: Checks one query's configuration, already parsed (a mapping, or None): what it finds; None: unchecked.
+            ``drasi.reactions.configuration.check_reaction`` does it for a whole spec, the texts included.
         make: Builds a reaction; None for kinds known by name only (``NoImplementation``).
     """
 
     name: str
     aliases: tuple[str, ...] = ()
     schema: Mapping[str, Any] | None = None
-    check: Callable[[Any], list[tuple[str, str, int, int]]] | None = None
+    check: Callable[[Any], list[Finding]] | None = None
     make: Callable[[ReactionContext], Reaction] | None = None
