@@ -43,7 +43,7 @@ def compile_pattern(pattern: str) -> Any:
         if isinstance(reason, bytes):
             reason = reason.decode(errors="replace")
         raise EvaluationError(
-            "ArgumentError",
+            "TypeError",
             "InvalidArgumentValue",
             f"{pattern!r} is no regular expression: {reason}",
             hint="patterns are read by RE2: no look-ahead, look-behind or back references",
