@@ -7,7 +7,7 @@ from typing import Any
 
 from drasi.values.elements import Node, Relation
 from drasi.values.equality import equals
-from drasi.values.errors import EvaluationError, describe, invalid_type
+from drasi.values.errors import EvaluationError, describe, invalid_type, invalid_value
 
 
 def property_of(value: Any, key: str) -> Any:
@@ -24,35 +24,31 @@ def property_of(value: Any, key: str) -> Any:
 
 def index(value: Any, key: Any) -> Any:
     """``value[key]``: an item of a list, from 0 or from the end; a property of a map, a node or a relation."""
+    if value is None or key is None:
+        return None
     kind = type(value)
     if kind is list:
-        if key is None:
-            return None
         if type(key) is not int:
             raise invalid_type("the index of a list", "an integer", key)
         return value[key] if -len(value) <= key < len(value) else None
     if kind is dict or kind is Node or kind is Relation:
-        if key is None:
-            return None
         if type(key) is not str:
             raise EvaluationError(
                 "TypeError", "MapElementAccessByNonString", f"a property is named by a string, not by {describe(key)}"
             )
         return value.get(key) if kind is dict else value.properties.get(key)
-    if value is None:
-        return None
     raise invalid_type("[…]", "a list, a map, a node or a relation", value)
 
 
 def slice_(value: Any, start: Any = 0, end: Any = 2**63 - 1) -> Any:
     """``value[start..end]``: clipped to the list; a null bound gives null; negative bounds count from the end."""
-    if value is not None and type(value) is not list:
-        raise invalid_type("[… .. …]", "a list", value)
-    for bound in (start, end):
-        if bound is not None and type(bound) is not int:
-            raise invalid_type("the bound of a slice", "an integer", bound)
     if value is None or start is None or end is None:
         return None
+    if type(value) is not list:
+        raise invalid_value("[… .. …]", "a list", value)
+    for bound in (start, end):
+        if type(bound) is not int:
+            raise invalid_value("the bound of a slice", "an integer", bound)
     return value[start:end]
 
 
@@ -61,7 +57,7 @@ def in_list(item: Any, values: Any) -> bool | None:
     if values is None:
         return None
     if type(values) is not list:
-        raise invalid_type("IN", "a list on its right side", values)
+        raise invalid_value("IN", "a list on its right side", values)
     answer: bool | None = False
     for value in values:
         equal = equals(item, value)
@@ -77,7 +73,7 @@ def has_labels(value: Any, labels: Sequence[str]) -> bool | None:
     if value is None:
         return None
     if type(value) is not Node and type(value) is not Relation:
-        raise invalid_type(":" + ":".join(labels), "a node or a relation", value)
+        raise invalid_value(":" + ":".join(labels), "a node or a relation", value)
     own = value.labels
     return all(label in own for label in labels)
 

@@ -149,11 +149,11 @@ def _check_numbers(operator: str, a: Any, b: Any) -> None:
 
 
 def _unfit(operator: str, a: Any, b: Any) -> EvaluationError:
-    return EvaluationError("TypeError", "InvalidArgumentType", f"{operator} does not take {describe(a)} and {describe(b)}")
+    return EvaluationError("TypeError", "InvalidArgumentValue", f"{operator} does not take {describe(a)} and {describe(b)}")
 
 
 def _unfit_sign(operator: str, a: Any) -> EvaluationError:
-    return EvaluationError("TypeError", "InvalidArgumentType", f"the sign {operator} takes a number, not {describe(a)}")
+    return EvaluationError("TypeError", "InvalidArgumentValue", f"the sign {operator} takes a number, not {describe(a)}")
 
 
 def _by_zero(a: int, operator: str) -> EvaluationError:

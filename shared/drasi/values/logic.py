@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drasi.values.errors import invalid_type
+from drasi.values.errors import invalid_value
 
 
 def and_(a: Any, b: Any) -> bool | None:
@@ -55,4 +55,4 @@ def boolean(value: Any, where: str = "WHERE") -> bool | None:
 
 def _check(value: Any, what: str) -> None:
     if value is not None and value is not True and value is not False:
-        raise invalid_type(what, "a boolean", value)
+        raise invalid_value(what, "a boolean", value)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from drasi.values.elements import Node, Path, Relation
-from drasi.values.equality import equals
 
 OrderKey: TypeAlias = tuple[Any, ...]
 
@@ -50,7 +49,7 @@ def greater_equal(a: Any, b: Any) -> bool | None:
 def order_key(value: Any) -> OrderKey:
     """A key whose Python order is the total order of values: ascending, null last.
 
-    Maps are ordered by size, then by their keys, then by the values under them; nodes and relations by source and id.
+    Maps are ordered as lists of their pairs of key and value, by key; nodes and relations by source and id.
     """
     kind = type(value)
     if kind is int:
@@ -66,8 +65,7 @@ def order_key(value: Any) -> OrderKey:
     if kind is list:
         return (LIST, tuple([order_key(item) for item in value]))
     if kind is dict:
-        keys = sorted(value)
-        return (MAP, len(keys), tuple(keys), tuple([order_key(value[key]) for key in keys]))
+        return (MAP, tuple([(key, order_key(value[key])) for key in sorted(value)]))
     if kind is Node:
         return (NODE, value.source, value.id)
     if kind is Relation:
@@ -100,9 +98,7 @@ def _compare(a: Any, b: Any) -> int | None:
 
 def _compare_lists(a: list[Any], b: list[Any]) -> int | None:
     for x, y in zip(a, b, strict=False):
-        equal = equals(x, y)
-        if equal is None:
-            return None
-        if not equal:
-            return _compare(x, y)
+        order = _compare(x, y)
+        if order != 0:
+            return order
     return (len(a) > len(b)) - (len(a) < len(b))

@@ -5,23 +5,18 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from drasi.values.errors import EvaluationError, describe
+from drasi.values.errors import EvaluationError
 
 
 def matches(text: Any, pattern: Any) -> bool | None:
-    """``text =~ pattern``: null if either is null or the left side is no string.
+    """``text =~ pattern``: null if either is null or no string.
 
     Raises:
-        EvaluationError: The pattern is no string, or no regular expression.
+        EvaluationError: The pattern is no regular expression.
     """
-    if text is None or pattern is None:
+    if type(text) is not str or type(pattern) is not str:
         return None
-    if type(pattern) is not str:
-        raise EvaluationError("TypeError", "InvalidArgumentValue", f"=~ takes a regular expression, not {describe(pattern)}")
-    compiled = compile_pattern(pattern)
-    if type(text) is not str:
-        return None
-    return compiled.fullmatch(text) is not None
+    return compile_pattern(pattern).fullmatch(text) is not None
 
 
 @lru_cache(maxsize=1000)

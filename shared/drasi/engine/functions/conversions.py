@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from math import isfinite
+from math import inf, isfinite, nan
 from typing import Any, TypeVar
 
 from drasi.values.errors import EvaluationError, integer_overflow, invalid_value
@@ -20,13 +20,13 @@ _Result = TypeVar("_Result")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}").fullmatch
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,9})?").fullmatch
 # What toString writes, toFloat reads.
-_NOT_FINITE = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
+_NOT_FINITE = {"NaN": nan, "Infinity": inf, "-Infinity": -inf}
 _BELOW = -(2**63) - 1
 _ABOVE = 2**63
 
 
 def to_integer(value: Any) -> int | None:
-    """The value as an integer; what is behind the point is dropped."""
+    """The value as an integer; what is behind the point is dropped; null for NaN and the infinities."""
     if value is None:
         return None
     kind = type(value)
@@ -34,12 +34,12 @@ def to_integer(value: Any) -> int | None:
         return value  # type: ignore[no-any-return]
     if kind is float:
         if not isfinite(value):
-            raise invalid_value("toInteger()", "a finite number", value)
+            return None
         if not _BELOW < value < _ABOVE:
             raise integer_overflow(f"toInteger({number_text(value)})")
         return int(value)
     if kind is str:
-        return _read_integer(value)
+        return _read_integer(value.strip())
     if kind is bool:
         return 1 if value else 0
     raise invalid_value("toInteger()", "a number, a string or a boolean", value)
@@ -55,8 +55,8 @@ def to_float(value: Any) -> float | None:
     if kind is int:
         return float(value)
     if kind is str:
-        text = _NOT_FINITE.get(value, value)
-        return float(text) if text is not value or _NUMBER(value) else None
+        text = value.strip()
+        return _NOT_FINITE.get(text) if not _NUMBER(text) else float(text)
     raise invalid_value("toFloat()", "a number or a string", value)
 
 
@@ -65,14 +65,14 @@ def to_boolean(value: Any) -> bool | None:
     if value is None or value is True or value is False:
         return value
     if type(value) is str:
-        return {"true": True, "false": False}.get(value.lower())
+        return {"true": True, "false": False}.get(value.strip().lower())
     if type(value) is int:
         return value != 0
     raise invalid_value("toBoolean()", "a boolean, a string or an integer", value)
 
 
 def to_string(value: Any) -> str | None:
-    """The value as text; numbers as in JSON."""
+    """The value as text."""
     if value is None:
         return None
     kind = type(value)
@@ -117,7 +117,7 @@ CASTS: dict[str, Callable[[Any], Any]] = {
 
 def cast(value: Any, to: Any) -> Any:
     """``cast(value, 'T')``, as the conversion to T."""
-    if to is None:
+    if value is None or to is None:
         return None
     convert = CASTS.get(to.upper()) if type(to) is str else None
     if convert is None:

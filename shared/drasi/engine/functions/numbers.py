@@ -102,13 +102,13 @@ def exp(x: Any) -> float | None:
 
 
 def log(x: Any) -> float | None:
-    """The natural logarithm; -∞ of 0."""
-    return None if x is None else -inf if number("log", x) == 0 else _real(math.log, x)
+    """The natural logarithm."""
+    return None if x is None else _real(math.log, number("log", x))
 
 
 def log10(x: Any) -> float | None:
-    """The logarithm to the base 10; -∞ of 0."""
-    return None if x is None else -inf if number("log10", x) == 0 else _real(math.log10, x)
+    """The logarithm to the base 10."""
+    return None if x is None else _real(math.log10, number("log10", x))
 
 
 def e() -> float:
@@ -137,11 +137,8 @@ def tan(x: Any) -> float | None:
 
 
 def cot(x: Any) -> float | None:
-    """The cotangent of an angle in radians; an infinity of 0."""
-    if x is None:
-        return None
-    tangent = _real(math.tan, number("cot", x))
-    return 1.0 / tangent if tangent else math.copysign(inf, tangent)
+    """The cotangent of an angle in radians."""
+    return None if x is None else _real(lambda angle: 1.0 / math.tan(angle), number("cot", x))
 
 
 def asin(x: Any) -> float | None:
@@ -187,14 +184,14 @@ def is_nan(x: Any) -> bool | None:
 def _real(function: Callable[[float], float], x: float) -> float:
     try:
         return function(x)
-    except ValueError:
+    except (ValueError, ZeroDivisionError):
         return nan
     except OverflowError:
         return inf
 
 
 def _whole(function: Callable[[float], int], x: float) -> float:
-    return math.copysign(function(x), x) if isfinite(x) else x
+    return float(function(x)) if isfinite(x) else x
 
 
 def _round_up(x: float) -> float:

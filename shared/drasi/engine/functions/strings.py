@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from drasi.engine.functions.arguments import integer, string
@@ -66,19 +65,16 @@ def replace(text: Any, find: Any, by: Any) -> str | None:
 
 
 def split(text: Any, delimiter: Any) -> list[str] | None:
-    """The parts between the delimiters: a string or a list of strings; an empty one splits into single characters."""
+    """The parts between the delimiters: a string, or a list of strings that split in turn; an empty one into characters."""
     if text is None or delimiter is None:
         return None
-    whole = string("split", text)
-    if type(delimiter) is str:
-        return whole.split(delimiter) if delimiter else list(whole)
-    if type(delimiter) is not list:
+    parts = [string("split", text)]
+    if type(delimiter) is not str and type(delimiter) is not list:
         raise invalid_value("split()", "a string or a list of strings", delimiter)
-    delimiters = [string("split", one) for one in delimiter]
-    # The longest first: of two that begin at one place it is the one meant.
-    alternatives = "|".join([re.escape(one) for one in sorted(delimiters, key=len, reverse=True) if one])
-    parts = re.split(alternatives, whole) if alternatives else [whole]
-    return parts if all(delimiters) else [character for part in parts for character in part]
+    for one in delimiter if type(delimiter) is list else [delimiter]:
+        by = string("split", one)
+        parts = [piece for part in parts for piece in (part.split(by) if by else part)]
+    return parts
 
 
 def _count(name: str, value: Any) -> int:
