@@ -11,42 +11,11 @@ DEEPEST = 100
 
 # Names that begin or join clauses and operators. They may be property keys, labels, types and map keys, and in backticks
 # anything; as variables they would make a text read differently than it looks.
-RESERVED = frozenset(
-    [
-        "AND",
-        "AS",
-        "CASE",
-        "CONTAINS",
-        "CREATE",
-        "DELETE",
-        "DETACH",
-        "DISTINCT",
-        "ELSE",
-        "ENDS",
-        "FALSE",
-        "FOREACH",
-        "IN",
-        "IS",
-        "MATCH",
-        "MERGE",
-        "NOT",
-        "NULL",
-        "OPTIONAL",
-        "OR",
-        "REMOVE",
-        "RETURN",
-        "STARTS",
-        "THEN",
-        "TRUE",
-        "UNION",
-        "UNWIND",
-        "WHEN",
-        "WHERE",
-        "WITH",
-        "XOR",
-        "YIELD",
-    ]
-)
+RESERVED = frozenset({
+    "AND", "AS", "CASE", "CONTAINS", "CREATE", "DELETE", "DETACH", "DISTINCT", "ELSE", "ENDS", "FALSE", "FOREACH", "IN", "IS",
+    "MATCH", "MERGE", "NOT", "NULL", "OPTIONAL", "OR", "REMOVE", "RETURN", "STARTS", "THEN", "TRUE", "UNION", "UNWIND", "WHEN",
+    "WHERE", "WITH", "XOR", "YIELD",
+})  # fmt: skip
 
 WRITING = frozenset(["CREATE", "MERGE", "SET", "DELETE", "DETACH", "REMOVE", "FOREACH", "LOAD"])
 

@@ -223,6 +223,9 @@ class ExpressionParser(Cursor):
             case "float" | "string":
                 self.advance()
                 return tree.Literal(token.value, pos=token.pos)
+            case "malformed":
+                hint = cast("str", token.value)
+                raise self.fail(token.pos, "InvalidNumberLiteral", f"{token.text} is no number", hint=hint)
             case "parameter":
                 self.advance()
                 return tree.Parameter(token.text, pos=token.pos)

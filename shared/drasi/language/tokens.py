@@ -13,7 +13,7 @@ from typing import Literal as OneOf
 
 from drasi.language.place import error_at
 
-Kind = OneOf["name", "quoted", "integer", "float", "string", "parameter", "symbol", "end"]
+Kind = OneOf["name", "quoted", "integer", "float", "string", "parameter", "symbol", "malformed", "end"]
 
 _BLANK = re.compile(r"(?:[\s\u180e\u200b\ufeff]|//[^\r\n]*|/\*.*?\*/)+", re.DOTALL)
 _NAME = re.compile(r"[^\W\d]\w*")
@@ -34,7 +34,7 @@ class Token:
     Attributes:
         kind: ``quoted`` is a name in backticks, which is never a keyword.
         text: The name, symbol, or the literal as written.
-        value: Of a literal.
+        value: Of a literal; of a ``malformed`` number what to do about it.
         upper: ``text`` in capitals for a bare name, else empty: what keywords are compared with.
         pos, end: Offsets in the query text.
     """
@@ -133,7 +133,8 @@ def _number(text: str, pos: int) -> Token:
             hint = "a decimal number does not begin with 0; octal is 0o17, hexadecimal 0x1F"
         else:
             hint = "numbers are 12, 0x1F, 0o17, 1.5, 6.02E-23; names do not begin with a digit unless they are in backticks"
-        raise error_at(text, pos, "InvalidNumberLiteral", f"{whole} is no number", hint=hint)
+        # Where no number may stand the parser has more to say than that this is none.
+        return Token("malformed", whole, hint, "", pos, pos + len(whole))
     if written[:2] in ("0x", "0X", "0o", "0O"):
         return Token("integer", written, int(written[2:], 16 if written[1] in "xX" else 8), "", pos, end)
     if written.isdigit():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from functools import cache
 from typing import Any, TypeVar, cast
@@ -13,8 +13,7 @@ T = TypeVar("T", bound=Tree)
 
 
 @cache
-def _parts(class_: Hashable) -> tuple[str, ...]:
-    assert isinstance(class_, type)
+def _parts(class_: Any) -> tuple[str, ...]:
     return tuple(part.name for part in fields(class_) if part.name != "pos")
 
 
