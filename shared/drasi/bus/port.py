@@ -5,7 +5,25 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
+from drasi.errors import DrasiError
 from drasi.messages.envelope import Message
+
+LARGEST_MESSAGE = 10_000_000
+MOST_ATTRIBUTES = 100
+
+
+class BusUnavailable(DrasiError):
+    """The bus did not accept a message. Nothing, or a part, may have been stored; publish again."""
+
+    code = "BusUnavailable"
+    retryable = True
+
+
+class MessageTooLarge(DrasiError):
+    """A message beyond what Pub/Sub takes; it can never be published."""
+
+    code = "MessageTooLarge"
+
 
 Deliver = Callable[[Message], Awaitable[int]]
 """Takes one message, answers an HTTP status: 2xx acknowledges, anything else asks for the message again, with backoff, for ever."""

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from starlette.routing import BaseRoute
 
+from drasi.errors import DrasiError
 from drasi.messages.changes import Element, SourceChange
+
+
+class StateConflict(DrasiError):
+    """The stored value is not what the writer read: another instance was here first."""
+
+    code = "StateConflict"
+    retryable = True
+
+
+class OriginUnavailable(DrasiError):
+    """The origin cannot be reached, or not read, now."""
+
+    code = "OriginUnavailable"
+    retryable = True
+
+
+class BadRequest(DrasiError):
+    """A request that can never succeed; the message says what is wrong with it."""
+
+    code = "BadRequest"
 
 
 class State(Protocol):
@@ -17,7 +39,7 @@ class State(Protocol):
     async def get(self, name: str) -> str | None: ...
 
     async def put(self, name: str, value: str, *, expected: str | None) -> None:
-        """Raises StateConflict if the stored value is not ``expected`` (None: absent)."""
+        """Raises StateConflict if the stored value is not ``expected`` (None: absent), StateUnavailable (retryable)."""
         ...
 
     async def clear(self) -> None:
@@ -31,6 +53,10 @@ class Labels:
 
     nodes: frozenset[str] | None = None
     relations: frozenset[str] | None = None
+
+
+async def _nobody_to_ask(reason: str) -> None:
+    return
 
 
 @dataclass(slots=True)
@@ -48,6 +74,10 @@ class SourceContext:
         dead_letter: Records a change that can never succeed: (position, content without secrets, error text).
         now_ns: The wall clock.
         schedule_s: How often a polled kind polls, in seconds; None: the kind's default.
+        renew: Asks every container that reads this source to read its snapshot again (the reason, for the status). Returns when
+            that is durably asked for.
+        instance: Which of the function's instances this is; the same after a restart.
+        sleep: Waits; tests give another clock.
     """
 
     id: str
@@ -59,6 +89,9 @@ class SourceContext:
     dead_letter: Callable[[str, Mapping[str, Any], str], Awaitable[None]]
     now_ns: Callable[[], int]
     schedule_s: float | None = None
+    renew: Callable[[str], Awaitable[None]] = _nobody_to_ask
+    instance: str = "0"
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +151,10 @@ class Source(Protocol):
         """HTTP routes of a pushed kind, below ``/sources/{id}``; none for polled kinds."""
         ...
 
+    def wake(self) -> None:
+        """Reads the origin now instead of at the next poll (``POST /``); nothing for pushed kinds."""
+        ...
+
     async def deprovision(self) -> None:
         """Removes everything it made in its origin. Called when the resource is deleted; retried until it succeeds."""
         ...
@@ -135,6 +172,9 @@ class SourceKind:
         schema: JSON Schema of ``spec.properties`` (ours; see resources.md section 4 for the keywords).
         make: Builds a source; None for kinds that are known by name only (``NoImplementation``).
         streams: False for pushed kinds without a snapshot of their own (bootstrap is empty).
+        pushed: Events come by HTTP (or from the host program); a schedule means nothing.
+        not_yet: Properties of the schema that this version does not build (``NotYet``).
+        ignored: Properties that are accepted and mean nothing here (``IgnoredField``).
     """
 
     name: str
@@ -144,3 +184,5 @@ class SourceKind:
     streams: bool = True
     pushed: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    not_yet: frozenset[str] = frozenset()
+    ignored: frozenset[str] = frozenset()
