@@ -1,14 +1,16 @@
 import { html } from "./html.js";
-import { colour, whole, word } from "./comfort.js";
+import { paint, whole, word } from "./comfort.js";
 
 const KINDS = { "room-alert": "Room", "floor-alert": "Floor", "building-alert": "Building" };
 
-const name = (row) => row.RoomName ?? row.FloorName ?? row.BuildingName;
+const name = (row) => row.RoomName ?? row.FloorName?.split(", ").at(-1) ?? row.BuildingName;
+
+const place = (row, query) => (row.FloorName ? row.FloorName.split(", ")[0] : KINDS[query]);
 
 export function Alerts({ live, now, select }) {
   const alerts = live.alerts();
   return html`
-    <section class="alerts" aria-label="Alerts">
+    <section class="alerts" id="alerts" aria-label="Alerts">
       <h2>Alerts <span class="count ${alerts.length ? "some" : ""}" data-count>${alerts.length}</span></h2>
       ${!alerts.length && html`<p class="calm">Everything is comfortable.</p>`}
       <ul>
@@ -23,11 +25,10 @@ function Alert({ alert: { query, row, began }, now, select }) {
   const level = row.ComfortLevel;
   const content = html`
     <span class="swatch">${whole(level)}</span>
-    <span class="what"><b>${name(row)}</b><small>${KINDS[query]} · ${word(level)}</small></span>
+    <span class="what"><b>${name(row)}</b><small>${place(row, query)} · ${word(level)}</small></span>
     <time>${began ? age(now - began) : ""}</time>
   `;
-  const style = { "--level": colour(level) };
-  return html`<li class="alert" data-alert=${row.RoomId ?? row.FloorId ?? row.BuildingId} style=${style}>
+  return html`<li class="alert" data-alert=${row.RoomId ?? row.FloorId ?? row.BuildingId} style=${paint(level)}>
     ${row.RoomId ? html`<button onClick=${() => select(row.RoomId)}>${content}</button>` : html`<div>${content}</div>`}
   </li>`;
 }

@@ -70,10 +70,12 @@ function App() {
   }, []);
   const close = useCallback(() => select(null), [select]);
   const now = Date.now();
+  const alerts = live.alerts().length;
   return html`
     <header class="bar">
       <h1>Building comfort</h1>
       <${Figures} live=${live} />
+      ${alerts > 0 && html`<a class="chip" href="#alerts" onClick=${scrollTo}>${alerts} ${alerts === 1 ? "alert" : "alerts"}</a>`}
       <${Connection} live=${live} />
       <button class="plain" data-theme-toggle aria-label=${theme === "dark" ? "Make it day" : "Make it night"} onClick=${toggleTheme}>
         <${theme === "dark" ? Sun : Moon} />
@@ -94,6 +96,11 @@ function App() {
       <nav><a href="reactions/comfort-debug/">Debug</a><a href="queries/room-comfort">Rows</a><a href="v1/continuousQueries">Queries</a><a href="swagger-ui/">API</a></nav>
     </footer>
   `;
+}
+
+function scrollTo(event) {
+  event.preventDefault(); // the hash names the chosen room
+  document.getElementById("alerts").scrollIntoView({ behavior: "smooth" });
 }
 
 function Figures({ live }) {

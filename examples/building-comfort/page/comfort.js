@@ -16,15 +16,22 @@ const STOPS = [
   [80, 0.57, 0.21, 25],
 ];
 
-export function colour(level) {
-  if (level == null) return "oklch(0.6 0.01 260)";
+function mixture(level) {
+  if (level == null) return [0.75, 0.01, 260];
   const at = Math.min(Math.max(level, STOPS[0][0]), STOPS.at(-1)[0]);
   const i = Math.max(1, STOPS.findIndex((stop) => stop[0] >= at));
   const [from, to] = [STOPS[i - 1], STOPS[i]];
   const share = (at - from[0]) / (to[0] - from[0]);
-  const [, l, c, hue] = from.map((value, k) => value + (to[k] - value) * share);
-  return `oklch(${l.toFixed(3)} ${c.toFixed(3)} ${hue.toFixed(1)})`;
+  return from.map((value, k) => value + (to[k] - value) * share).slice(1);
 }
+
+export function colour(level) {
+  const [lightness, chroma, hue] = mixture(level);
+  return `oklch(${lightness.toFixed(3)} ${chroma.toFixed(3)} ${hue.toFixed(1)})`;
+}
+
+// The style of what is painted in a level's colour: that, and an ink that can be read on it.
+export const paint = (level) => ({ "--level": colour(level), "--ink": mixture(level)[0] < 0.66 ? "#fff" : "#10192c" });
 
 export function word(level) {
   if (level == null) return "no reading";

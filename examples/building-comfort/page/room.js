@@ -3,7 +3,7 @@
 
 import { html } from "./html.js";
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
-import { HIGH, LOW, colour, whole, word } from "./comfort.js";
+import { HIGH, LOW, paint, whole, word } from "./comfort.js";
 import { Bolt, Check, Close, Copy, OpenWindow, Reset, Window, Wrench } from "./icons.js";
 
 const DIALS = [
@@ -38,10 +38,11 @@ export function Room({ live, id, close }) {
 
   const write = async (path, body) => {
     const began = performance.now();
+    setResult({});
     live.waiting.set(id, () => setResult((last) => ({ ...last, ms: Math.round(performance.now() - began) })));
     try {
       const statement = await post(`panel/rooms/${id}${path}`, body);
-      setResult((last) => ({ ms: last?.began === began ? last.ms : undefined, ...last, statement, error: null }));
+      setResult((last) => ({ ...last, statement }));
     } catch (error) {
       live.waiting.delete(id);
       setResult({ error: error.message });
@@ -51,7 +52,7 @@ export function Room({ live, id, close }) {
   const broken = room.Sensor === "broken";
   const open = room.Windows === "open";
   return html`
-    <aside class="sheet" ref=${sheet} style=${{ "--level": colour(room.ComfortLevel) }} data-sheet=${id} aria-label="Room">
+    <aside class="sheet" ref=${sheet} style=${paint(room.ComfortLevel)} data-sheet=${id} aria-label="Room">
       <header>
         <div><h2>${room.RoomName}</h2><p>${room.FloorName}</p></div>
         <button class="plain" aria-label="Close" onClick=${close}><${Close} /></button>

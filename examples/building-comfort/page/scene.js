@@ -1,7 +1,7 @@
 // The street: each building as one sees it from outside, a window per room, coloured by the room's comfort.
 
 import { html } from "./html.js";
-import { colour, outside, tenth, whole, word } from "./comfort.js";
+import { outside, paint, tenth, whole, word } from "./comfort.js";
 import { OpenWindow, Wrench } from "./icons.js";
 
 export function Scene({ live, selected, select }) {
@@ -45,7 +45,7 @@ function group(live) {
 function Building({ building, selected, select }) {
   const widest = Math.max(...building.floors.map((floor) => floor.rooms.length));
   return html`
-    <section class="building ${outside(building.level) ? "alarm" : ""}" data-building=${building.id} style=${{ "--rooms": widest, "--level": colour(building.level) }}>
+    <section class="building ${outside(building.level) ? "alarm" : ""}" data-building=${building.id} style=${{ "--rooms": widest, ...paint(building.level) }}>
       <header class="roof">
         <h2>${building.name}</h2>
         <p class="sign" title="average of the floors' averages"><b data-level>${tenth(building.level)}</b><span>${word(building.level)}</span></p>
@@ -60,7 +60,7 @@ function Building({ building, selected, select }) {
 function Floor({ floor, building, selected, select }) {
   const name = floor.name.replace(`${building.name}, `, "");
   return html`
-    <div class="floor ${outside(floor.level) ? "alarm" : ""}" data-floor=${floor.id} style=${{ "--level": colour(floor.level) }}>
+    <div class="floor ${outside(floor.level) ? "alarm" : ""}" data-floor=${floor.id} style=${paint(floor.level)}>
       <div class="rooms">
         ${floor.rooms.map((room) => html`<${Room} key=${room.RoomId} ...${{ room, floor: name, building, chosen: room.RoomId === selected, select }} />`)}
       </div>
@@ -76,7 +76,7 @@ function Room({ room, floor, building, chosen, select }) {
     <button
       class="room ${state.filter(Boolean).join(" ")}"
       data-room=${room.RoomId}
-      style=${{ "--level": colour(level) }}
+      style=${paint(level)}
       aria-pressed=${chosen}
       aria-label="${room.RoomName}, ${building.name}, ${floor}: ${whole(level)}, ${word(level)}"
       onClick=${() => select(chosen ? null : room.RoomId)}
