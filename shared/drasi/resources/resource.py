@@ -70,7 +70,7 @@ class Settings(msgspec.Struct, kw_only=True):
     Attributes:
         kind: The built-in kind's own name (aliases and blanks are gone).
         properties: Secrets in, defaults in, converted to the types of the kind's schema.
-        queries: A reaction's configuration per query: parsed text, or None.
+        queries: A reaction's configuration per query as written: text, mapping or None.
         schedule_s: How often a polled source polls; None: the kind's default.
         schedule: The schedule as text where it is a cron text.
     """
