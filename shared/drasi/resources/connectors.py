@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from drasi.reactions.port import ReactionKind
 from drasi.resources.config_value import inline, secret_references
 from drasi.resources.findings import Findings
 from drasi.resources.known import Known
@@ -14,6 +15,7 @@ from drasi.resources.problems import Path, did_you_mean, dotted
 from drasi.resources.resource import REACTION, SOURCE
 from drasi.resources.schema import Violation, convert, merged
 from drasi.resources.shape import ignored_field
+from drasi.sources.port import SourceKind
 
 _SERVICES: Final = {SOURCE: ("reactivator", "proxy"), REACTION: ("reaction",)}
 
@@ -23,7 +25,7 @@ _RUNTIME_OF_DRASI_SERVER: Final = frozenset(
         *("durability", "recoveryPolicy"),
     }
 )
-_RENAMED: Final = {("SignalR", "AzureSignalRConnectionString"): "connectionString"}
+_RENAMED: Final[Mapping[tuple[str, str], str]] = {("SignalR", "AzureSignalRConnectionString"): "connectionString"}
 _WITHOUT_DAPR: Final = {
     "PostDaprPubSub": "without 'daprHttpEndpoint' events go to Pub/Sub topics, not to a Dapr component",
     "SyncDaprStateStore": "without 'daprHttpEndpoint' rows go to Firestore collections, not to a Dapr state store",
@@ -107,7 +109,7 @@ def check_connector(kind: str, spec: Mapping[str, Any], known: Known, findings: 
             findings.warn(
                 ("spec", "kind"),
                 "NoImplementation",
-                f"nothing implements the kind '{facts.name}' here; the {kind.lower()} stays unavailable and its properties are unchecked",
+                f"nothing here implements the kind '{facts.name}'; the {kind.lower()} stays unavailable, its properties are unchecked",
             )
         if facts.name in _WITHOUT_DAPR and not _given(spec.get("properties"), "daprHttpEndpoint"):
             findings.warn(("spec", "kind"), "StoreReplaced", _WITHOUT_DAPR[facts.name])
@@ -124,11 +126,11 @@ def current_properties(facts: KindFacts, properties: Any) -> dict[str, Any]:
     for name, value in given.items():
         if name not in members and _is_runtime(name):
             continue
-        kept.setdefault(_RENAMED.get((facts.name, name), name), value)
+        kept.setdefault(_RENAMED.get((facts.name, name)) or name, value)
     return kept
 
 
-def _registry(kind: str) -> Mapping[str, Any]:
+def _registry(kind: str) -> Mapping[str, SourceKind | ReactionKind]:
     if kind == SOURCE:
         from drasi.sources.registry import kinds as source_kinds
 

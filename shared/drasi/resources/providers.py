@@ -35,7 +35,7 @@ def check_provider(kind: str, name: str, spec: Mapping[str, Any], known: Known, 
             findings.warn(
                 ("spec",),
                 "NoImplementation",
-                f"'{name}' is no built-in kind and has neither 'entryPoint' nor an external image; resources of it stay unavailable",
+                f"'{name}' is no built-in kind and has neither 'entryPoint' nor an external image; what is of it stays unavailable",
             )
         return
     schema = spec.get("config_schema")

@@ -38,7 +38,7 @@ class ResourceStore(Protocol):
 
     async def get(self, kind: str, name: str) -> Resource | None: ...
 
-    async def list(self, kind: str) -> list[Resource]:
+    async def of_kind(self, kind: str) -> list[Resource]:
         """All of a kind, by name."""
         ...
 

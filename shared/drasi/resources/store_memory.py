@@ -21,7 +21,7 @@ class MemoryResourceStore:
     async def get(self, kind: str, name: str) -> Resource | None:
         return copy.deepcopy(self._stored.get((kind, name)))
 
-    async def list(self, kind: str) -> list[Resource]:
+    async def of_kind(self, kind: str) -> list[Resource]:
         return [copy.deepcopy(self._stored[key]) for key in sorted(self._stored) if key[0] == kind]
 
     async def put(self, resource: Resource, *, expected: int | None = None) -> Resource:

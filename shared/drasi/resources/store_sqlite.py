@@ -62,7 +62,7 @@ class SqliteResourceStore:
     async def get(self, kind: str, name: str) -> Resource | None:
         return await self._run(lambda: self._current(kind, name))
 
-    async def list(self, kind: str) -> list[Resource]:
+    async def of_kind(self, kind: str) -> list[Resource]:
         def read() -> list[Resource]:
             rows = self._connection.execute(
                 "select body from resource_versions where kind = ? and current = 1 order by name", (kind,)

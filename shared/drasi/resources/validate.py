@@ -27,14 +27,10 @@ from drasi.resources.resource import (
     Resource,
     kind_named,
 )
-from drasi.resources.shape import Field, Members, ignored_field, unknown_field
+from drasi.resources.shape import Anything, Field, ignored_field, unknown_field
 
 _ENVELOPE: Final[Mapping[str, Field]] = {
-    "apiVersion": Field(Members({})),
-    "kind": Field(Members({})),
-    "name": Field(Members({})),
-} | {
-    "spec": Field(Members({})),
+    **{name: Field(Anything()) for name in ("apiVersion", "kind", "name", "spec")},
     **COMMON,
 }
 
