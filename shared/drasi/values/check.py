@@ -26,6 +26,8 @@ def validate_properties(properties: Mapping[str, Any], where: str) -> None:
     for key, value in properties.items():
         if type(key) is not str:
             raise ValueError(f"{where}: the name of a property is a str, not {_type(key)} ({key!r})")
+        if not key.isascii():
+            _check_text(key, where, key)
         kind = type(value)
         if kind is float or value is None or kind is bool:
             continue
@@ -35,8 +37,6 @@ def validate_properties(properties: Mapping[str, Any], where: str) -> None:
         elif kind is int and _MIN <= value <= _MAX:
             continue
         _check(value, where, key, 0)
-        if not key.isascii():
-            _check_text(key, where, key)
 
 
 def validate_value(value: Any, where: str) -> None:
