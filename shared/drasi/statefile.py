@@ -20,6 +20,7 @@ from drasi.errors import DrasiError
 T = TypeVar("T")
 
 _LARGEST_GROUP = 1_000
+_DEFECTS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)
 
 
 class StateUnavailable(DrasiError):
@@ -147,7 +148,7 @@ class StateFile:
             for work in works:
                 self._run(connection, [work])
         for work in works:
-            if isinstance(work.error, sqlite3.OperationalError):
+            if isinstance(work.error, sqlite3.Error) and not isinstance(work.error, _DEFECTS):
                 work.error = self._unavailable(work.error)
 
     def _unavailable(self, error: sqlite3.Error) -> StateUnavailable:
