@@ -1,0 +1,37 @@
+"""``/healthz``, ``/readyz`` and ``/metrics``, the same in every function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from drasi.web.startup import Startup
+
+
+def health_routes(startup: Startup, ready: Callable[[], bool], registry: CollectorRegistry) -> list[BaseRoute]:
+    """The three routes.
+
+    Args:
+        startup: Begun by ``/readyz``, which does not wait for it.
+        ready: Asked once the start is done.
+        registry: What ``/metrics`` prints.
+    """
+
+    async def healthz(request: Request) -> Response:
+        return Response(status_code=200)
+
+    async def readyz(request: Request) -> Response:
+        if not startup.done:
+            startup.begin()
+            return Response(status_code=503)
+        return Response(status_code=200 if ready() else 503)
+
+    async def metrics(request: Request) -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
