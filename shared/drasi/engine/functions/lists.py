@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import fsum, inf, isfinite, nan, sqrt
+from math import isfinite, nan
 from typing import Any
 
 from drasi.engine.functions.arguments import integer, items
@@ -102,24 +102,23 @@ def list_min(value: Any) -> Any:
 
 
 def population_deviation(values: Any) -> float | None:
-    """``drasi.stdevp``: the deviation of the numbers from their mean, nulls left out."""
+    """``drasi.stdevp``: the deviation of the numbers from their mean, nulls left out; exact, rounded once."""
     if values is None:
         return None
-    numbers: list[float] = []
+    numbers: list[int | float] = []
     for value in items("drasi.stdevp", values):
         if type(value) is int or type(value) is float:
-            numbers.append(float(value))
+            numbers.append(value)
         elif value is not None:
             raise invalid_value("drasi.stdevp()", "a list of numbers", value)
     if not numbers:
         return None
     if not all(isfinite(x) for x in numbers):
         return nan
-    try:
-        mean = fsum(numbers) / len(numbers)
-        return sqrt(fsum([(x - mean) * (x - mean) for x in numbers]) / len(numbers))
-    except OverflowError:
-        return inf
+    # Imported here: the module costs at start, and few queries need it.
+    from statistics import pstdev
+
+    return float(pstdev(numbers))
 
 
 def _nothing(name: str, values: Any) -> None:
