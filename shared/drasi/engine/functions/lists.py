@@ -41,11 +41,11 @@ def reverse(value: Any) -> Any:
 
 def range_(start: Any, end: Any, step: Any = 1) -> list[int] | None:
     """The integers from ``start`` to ``end``, both included; none in the wrong direction."""
-    for bound in (start, end, step):
-        if bound is not None and type(bound) is not int:
-            raise EvaluationError("ArgumentError", "InvalidArgumentType", f"range() takes integers, not {describe(bound)}")
     if start is None or end is None or step is None:
         return None
+    for bound in (start, end, step):
+        if type(bound) is not int:
+            raise EvaluationError("ArgumentError", "InvalidArgumentType", f"range() takes integers, not {describe(bound)}")
     if step == 0:
         raise out_of_range("the step of range() is not 0")
     numbers = range(start, end + 1 if step > 0 else end - 1, step)

@@ -52,8 +52,9 @@ def substring(text: Any, start: Any, count: Any = 2**63 - 1) -> str | None:
     """``count`` code points from ``start``, as far as there are any."""
     if text is None or start is None or count is None:
         return None
+    whole = string("substring", text)
     begin = _count("substring", start)
-    return string("substring", text)[begin : begin + _count("substring", count)]
+    return whole[begin : begin + _count("substring", count)]
 
 
 def replace(text: Any, find: Any, by: Any) -> str | None:
