@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from drasi.language import tree
 from tests.oracle import aggregates
 from tests.oracle.expressions import Scope, conjuncts, evaluate
 from tests.oracle.graph import Graph, Key
@@ -18,8 +19,6 @@ from tests.oracle.matching import assignments, conditions
 from tests.oracle.operators import truth
 from tests.oracle.strict import strict
 from tests.oracle.values import Raised, Value, equivalence
-
-from drasi.language import tree
 
 Identity = tuple[Any, ...]
 
@@ -63,7 +62,7 @@ class Choices:
 
 
 class Arrivals:
-    """Per place in the text and class of equivalent keys: the event since which each writing of it is there."""
+    """Per place in the text and class of equivalent keys: the event since which each member is there with its writing of it."""
 
     def __init__(self) -> None:
         self.event = 0
@@ -78,12 +77,16 @@ class Arrivals:
         """The last evaluation was the right one; the next event comes."""
         self.since, self.event = self.present, self.event + 1
 
-    def first(self, place: tuple[Any, ...], writings: Mapping[str, Any]) -> list[Any]:
-        """Of the writings present, those that came first."""
-        came = {writing: self.since.get((*place, writing), self.event) for writing in writings}
-        self.present.update({(*place, writing): event for writing, event in came.items()})
-        earliest = min(came.values())
-        return [value for writing, value in writings.items() if came[writing] == earliest]
+    def first(self, place: tuple[Any, ...], members: list[tuple[Identity, str, Any]]) -> list[Any]:
+        """Of the members (identity, writing, what it stands for) those that came first, one of each writing."""
+        came = [self.since.get((*place, member, writing), self.event) for member, writing, _ in members]
+        for (member, writing, _), event in zip(members, came, strict=True):
+            self.present[(*place, member, writing)] = event
+        candidates: dict[str, Any] = {}
+        for (_, writing, value), event in zip(members, came, strict=True):
+            if event == min(came):
+                candidates.setdefault(writing, value)
+        return list(candidates.values())
 
 
 class Oracle:
@@ -190,10 +193,20 @@ class Evaluation:
         if clause.order_by or clause.skip is not None or clause.limit is not None:
             raise NotImplementedError("ORDER BY, SKIP, LIMIT")
         aggregating = clause.group_by is not None or clause.having is not None or any(calls(i.expression) for i in clause.items)
+        if not aggregating and not clause.distinct:
+            return [new for row in rows for new in self.filtered(clause, row)]
         new = self.grouped(clause, rows, place) if aggregating else [r for row in rows for r in self.computed(clause, row)]
         if clause.distinct:
             new = self.distinct(new, place)
         return [row for row in new if self.passes(self.conditions(clause.where, row), row)]
+
+    def filtered(self, clause: tree.Projection, row: Row) -> list[Row]:
+        """The row with the projection's columns, if it passes: the WHERE sees the old names behind the new ones."""
+        return [
+            new
+            for new in self.computed(clause, row)
+            if self.passes(self.conditions(clause.where, replace(new, variables={**row.variables, **new.variables})), new)
+        ]
 
     def computed(self, clause: tree.Projection, row: Row, known: Mapping[tree.Expression, Value] | None = None) -> list[Row]:
         """The row with the projection's columns; nothing if it errs."""
@@ -205,20 +218,14 @@ class Evaluation:
             return []
         return [replace(row, variables=columns)]
 
-    def first_writing(self, place: tuple[Any, ...], candidates: list[Any], written: list[Any]) -> Any:
-        """The candidate whose writing came first; ``written`` has the values of each."""
-        writings: dict[str, Any] = {}
-        for candidate, values in zip(candidates, written, strict=True):
-            writings.setdefault(strict(values, identity=True), candidate)
-        return self.choices.choose(self.arrivals.first(place, writings))
-
     def distinct(self, rows: list[Row], place: int) -> list[Row]:
         classes: dict[Any, list[Row]] = {}
         for row in rows:
             classes.setdefault(equivalence(list(row.variables.values())), []).append(row)
         kept = []
         for key, members in classes.items():
-            shown = self.first_writing((place, "distinct", key), members, [list(m.variables.values()) for m in members])
+            written = [(row.identity, strict(list(row.variables.values()), identity=True), row) for row in members]
+            shown = self.choices.choose(self.arrivals.first((place, "distinct", key), written))
             kept.append(Row(shown.variables, (("values", key),)))
         return kept
 
@@ -247,8 +254,9 @@ class Evaluation:
         row = Row({}, (("group", key),))
         known: dict[tree.Expression, Value] = {}
         if keys:
-            shown = self.first_writing((place, "group", key), members, [values for _, values in members])
-            known.update(zip(keys, shown[1], strict=True))
+            written = [(member.identity, strict(values, identity=True), values) for member, values in members]
+            shown = self.choices.choose(self.arrivals.first((place, "group", key), written))
+            known.update(zip(keys, shown, strict=True))
             row = replace(row, variables={k.name: v for k, v in known.items() if isinstance(k, tree.Variable)})
         wanted = [call for item in clause.items for call in calls(item.expression)]
         poisoned: list[tuple[Row, Raised]] = []

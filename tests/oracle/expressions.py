@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from drasi.language import tree
 from tests.oracle import functions
 from tests.oracle.graph import Element, Graph
 from tests.oracle.operators import (
@@ -20,8 +21,6 @@ from tests.oracle.operators import (
     truth,
 )
 from tests.oracle.values import Bag, Raised, Value, equals, type_error
-
-from drasi.language import tree
 
 
 @dataclass(frozen=True)

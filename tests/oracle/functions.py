@@ -37,6 +37,8 @@ def call(name: str, arguments: list[Value]) -> Value:
     function = LENIENT.get(name.lower())
     if function is not None:
         return function(*arguments)
+    if name.lower() not in STRICT:
+        raise NotImplementedError(name)
     return None if any(argument is None for argument in arguments) else STRICT[name.lower()](*arguments)
 
 

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from drasi.language import tree
 from tests.oracle.expressions import Scope, conjuncts, fits
 from tests.oracle.graph import Element
 from tests.oracle.values import Value
-
-from drasi.language import tree
 
 
 @dataclass(frozen=True)

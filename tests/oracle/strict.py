@@ -42,14 +42,15 @@ def strict(value: Any, *, bags: bool = False, identity: bool = False) -> str:
 
 def element(value: Any, bags: bool, identity: bool) -> str:
     name = f"{value.source!r}/{value.id!r}"
-    start = getattr(value, "start", None)
+    start, end = getattr(value, "start", None), getattr(value, "end", None)
     if identity:
         return f"({name})" if start is None else f"-[{name}]-"
     properties = strict({k: v for k, v in value.properties.items() if v is not None}, bags=bags)
     labels = list(value.labels)
-    if start is None:
-        return f"({name} :{sorted(labels)} {properties})"
-    return f"-[{name} :{labels[0]}{sorted(labels[1:])} {properties} from {tuple(start)} to {tuple(value.end)}]-"
+    if start is None or end is None:
+        return f"({name} :{labels} {properties})"
+    ends = [(value.source, place) if isinstance(place, str) else tuple(place) for place in (start, end)]
+    return f"-[{name} :{labels} {properties} from {ends[0]} to {ends[1]}]-"
 
 
 def strict_row(row: Mapping[str, Any], bag_columns: Iterable[str] = ()) -> str:

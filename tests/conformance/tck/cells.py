@@ -1,6 +1,6 @@
 """The notation of the TCK's tables, and the text by which a cell and a value of ours are compared.
 
-Elements have no ids there, so they go by labels, type and properties; 1 and 1.0 are different cells.
+Elements have no ids there, so they go by labels, type and properties; 1 and 1.0 are different cells; 0.0 and -0.0 are not.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def written(value: Any, bags: bool = False) -> str:
         case int():
             return str(value)
         case float():
-            return f"float {value!r}"
+            return f"float {value + 0.0!r}"
         case str():
             return repr(value)
         case list() | tuple():

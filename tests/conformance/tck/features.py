@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 from gherkin.parser import Parser
 from gherkin.pickles.compiler import Compiler
+
+WRITING = re.compile(r"\b(CREATE|MERGE|DELETE|SET|REMOVE)\b")
 
 
 @dataclass(frozen=True)
@@ -36,21 +39,29 @@ class Scenario:
     writes: bool = False
 
     @property
+    def query_writes(self) -> bool:
+        """Whether the query has a writing clause, even one without effect."""
+        return WRITING.search(self.query) is not None
+
+    @property
     def id(self) -> str:
         return f"{self.feature}: {self.name}"
 
 
-def scenarios(folder: Path) -> Iterator[Scenario]:
-    """All scenarios below the folder, in the order of their files; an outline's are numbered."""
-    for path in sorted(folder.rglob("*.feature")):
-        document: Any = Parser().parse(path.read_text(encoding="utf-8"))
-        document["uri"] = path.name
-        times: dict[str, int] = {}
-        for pickle in Compiler().compile(document):
-            times[pickle["name"]] = times.get(pickle["name"], 0) + 1
-            number = times[pickle["name"]]
-            name = pickle["name"] if number == 1 else f"{pickle['name']} #{number}"
-            yield scenario(name, path.stem, pickle["steps"])
+def features(folder: Path) -> list[Path]:
+    """The feature files below the folder."""
+    return sorted(folder.rglob("*.feature"))
+
+
+def read(path: Path) -> Iterator[Scenario]:
+    """The scenarios of one file; an outline's are numbered."""
+    document: Any = Parser().parse(path.read_text(encoding="utf-8"))
+    document["uri"] = path.name
+    times: dict[str, int] = {}
+    for pickle in Compiler().compile(document):
+        times[pickle["name"]] = number = times.get(pickle["name"], 0) + 1
+        name = pickle["name"] if number == 1 else f"{pickle['name']} #{number}"
+        yield scenario(name, path.stem, pickle["steps"])
 
 
 def scenario(name: str, feature: str, steps: list[Any]) -> Scenario:

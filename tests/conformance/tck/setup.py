@@ -6,11 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+from drasi.language import parse, tree
 from tests.oracle.answer import Arrivals, Choices, Evaluation, Row
 from tests.oracle.expressions import Scope, evaluate
 from tests.oracle.graph import Element, Graph
-
-from drasi.language import parse, tree
 
 SOURCE = "tck"
 CLAUSE = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|//[^\n]*|\b(CREATE|MATCH|UNWIND|WITH|DELETE)\b")
