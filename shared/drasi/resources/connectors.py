@@ -109,7 +109,7 @@ def check_connector(kind: str, spec: Mapping[str, Any], known: Known, findings: 
             findings.warn(
                 ("spec", "kind"),
                 "NoImplementation",
-                f"nothing here implements the kind '{facts.name}'; the {kind.lower()} stays unavailable, its properties are unchecked",
+                f"nothing here implements the kind '{facts.name}'; the {kind.lower()} stays unavailable and unchecked",
             )
         if facts.name in _WITHOUT_DAPR and not _given(spec.get("properties"), "daprHttpEndpoint"):
             findings.warn(("spec", "kind"), "StoreReplaced", _WITHOUT_DAPR[facts.name])
