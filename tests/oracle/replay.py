@@ -1,0 +1,48 @@
+"""Replays one recorded stream over several queries and writes the bytes of every result event: a program of its own, so that it
+can be run under any PYTHONHASHSEED."""
+
+from __future__ import annotations
+
+import sys
+from random import Random
+
+from drasi.engine.events import encode_event
+
+from drasi.engine import Engine
+from drasi.plan import compile_query
+from tests.oracle.changes import change, stream
+from tests.oracle.queries import PARAMETERS, Writer
+
+QUERIES = (
+    "MATCH (a) RETURN a, labels(a) AS labels, keys(a) AS keys, properties(a) AS properties",
+    "MATCH (a:A)-[r]-(b) WHERE a.k IS NOT NULL RETURN a.k AS k, r, b",
+    "MATCH (a)-[:R|S]->(b), (c) RETURN a.p AS p, count(*) AS n, collect(c.s) AS all, collect(DISTINCT b.q) AS some",
+    "MATCH (a) RETURN DISTINCT a.p AS p, a.q AS q",
+    "MATCH (a)--(b) WITH a.p AS p, b.q AS q, count(*) AS n, min(b.s) AS s WITH p, sum(n) AS n, collect(q) AS qs RETURN p, n, qs",
+    "MATCH (a:A|B) RETURN max(a.p) AS greatest, avg(a.k) AS mean, count(DISTINCT a.q) AS different, sum(DISTINCT a.k) AS total",
+)
+LENGTH = 300
+
+
+def main() -> None:
+    random = Random("a recorded stream")
+    texts = [*QUERIES, *(Writer(random).query() for _ in range(6))]
+    events = stream(random, 0) + [[change(random) for _ in range(random.choice((1, 1, 1, 3)))] for _ in range(LENGTH)]
+    engine = Engine()
+    for number, text in enumerate(texts):
+        engine.add(f"q{number}", compile_query(text, parameters=PARAMETERS))
+    for number, event in enumerate(events):
+        try:
+            diffs = engine.apply_transaction([item.for_library(number) for item in event])
+        except ValueError as error:
+            sys.stdout.write(f"{number}: {error}\n")
+            continue
+        for name, diff in diffs:
+            sys.stdout.write(encode_event(diff, name, number, None).decode() + "\n")
+    for number in range(len(texts)):
+        errors = [f"{error.type} {error.detail} {error.message}" for error in engine.errors(f"q{number}")]
+        sys.stdout.write(f"q{number}: {[row.id for row in engine.rows(f'q{number}')]} {errors}\n")
+
+
+if __name__ == "__main__":
+    main()
