@@ -144,9 +144,6 @@ class ClauseParser(PatternParser):
                 if self.token.kind != "end":
                     hint = "name the results: YIELD a, b"
                     raise self.fail(star.pos, "UnexpectedSyntax", "YIELD * is for a CALL that stands alone", hint=hint)
-            elif self.at("-"):
-                self.advance()
-                yields = []
             else:
                 yields = [self._yielded()]
                 while self.accept(","):

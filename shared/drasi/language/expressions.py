@@ -34,10 +34,6 @@ class ExpressionParser(Cursor):
         """``[p =] (…)-[…]-(…)…``."""
 
     @abstractmethod
-    def shortest_path(self) -> tree.PathPattern:
-        """``shortestPath((a)-[*]-(b))``, ``allShortestPaths(…)``."""
-
-    @abstractmethod
     def at_relation(self, index: int) -> bool:
         """Whether the tokens from ``index`` on are a node pattern followed by a relation."""
 
@@ -324,13 +320,6 @@ class ExpressionParser(Cursor):
                 return self._reduce()
             if word == "CAST":
                 return self._cast()
-            if word == "EXISTS" and self.at("(", 2) and self.at_relation(self.index + 2):
-                self.index += 2
-                pattern = self.path_pattern()
-                self.expect(")")
-                return tree.PatternPredicate(pattern, pos=token.pos)
-            if word in ("SHORTESTPATH", "ALLSHORTESTPATHS"):
-                return tree.PatternPredicate(self.shortest_path(), pos=token.pos)
         return self._variable_or_call(token)
 
     def _subquery_follows(self, word: str) -> bool:

@@ -273,6 +273,11 @@ class PathPattern(Tree):
     relations: tuple[RelationPattern, ...]
     shortest: OneOf["one", "all"] | None = None
 
+    @property
+    def elements(self) -> tuple[NodePattern | RelationPattern, ...]:
+        """The nodes, then the relations."""
+        return (*self.nodes, *self.relations)
+
 
 @dataclass(frozen=True, slots=True)
 class PatternPredicate(Expression):

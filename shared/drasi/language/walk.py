@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
-from functools import cache
 from typing import Any, TypeVar, cast
 
 from drasi.language.tree import Tree
@@ -12,9 +11,14 @@ from drasi.language.tree import Tree
 T = TypeVar("T", bound=Tree)
 
 
-@cache
-def _parts(class_: Any) -> tuple[str, ...]:
-    return tuple(part.name for part in fields(class_) if part.name != "pos")
+_PARTS: dict[type[Tree], tuple[str, ...]] = {}
+
+
+def _parts(class_: type[Tree]) -> tuple[str, ...]:
+    found = _PARTS.get(class_)
+    if found is None:
+        found = _PARTS[class_] = tuple(part.name for part in fields(class_) if part.name != "pos")
+    return found
 
 
 def children(node: Tree) -> Iterator[Tree]:
@@ -55,22 +59,27 @@ def deeper_than(node: Tree, levels: int) -> Tree | None:
     return None
 
 
-def rewrite(node: T, change: Callable[[Tree], Tree]) -> T:
-    """The same tree with ``change`` applied to every part, children first; unchanged parts are shared."""
+def map_children(node: T, change: Callable[[Tree], Tree]) -> T:
+    """The same tree with ``change`` applied to each of its children; itself when none of them changes."""
     new: dict[str, Any] = {}
     for part in _parts(type(node)):
         value = getattr(node, part)
-        changed = _rewritten(value, change)
+        changed = _mapped(value, change)
         if changed is not value:
             new[part] = changed
-    # A change keeps expressions expressions and clauses clauses.
-    return cast("T", change(replace(node, **new) if new else node))
+    return replace(node, **new) if new else node
 
 
-def _rewritten(value: object, change: Callable[[Tree], Tree]) -> object:
+def _mapped(value: object, change: Callable[[Tree], Tree]) -> object:
     if isinstance(value, Tree):
-        return rewrite(value, change)
+        return change(value)
     if isinstance(value, tuple):
-        changed = tuple(_rewritten(item, change) for item in value)
+        changed = tuple(_mapped(item, change) for item in value)
         return changed if any(a is not b for a, b in zip(changed, value, strict=True)) else value
     return value
+
+
+def rewrite(node: T, change: Callable[[Tree], Tree]) -> T:
+    """The same tree with ``change`` applied to every part, children first; unchanged parts are shared."""
+    # A change keeps expressions expressions and clauses clauses.
+    return cast("T", change(map_children(node, lambda child: rewrite(child, change))))
