@@ -77,6 +77,7 @@ class SourceContext:
         renew: Asks every container that reads this source to read its snapshot again (the reason, for the status). Returns when
             that is durably asked for.
         instance: Which of the function's instances this is; the same after a restart.
+        waiting_bytes: How much waits to be published; a pushed kind refuses (429) when it is too much.
         sleep: Waits; tests give another clock.
     """
 
@@ -91,6 +92,7 @@ class SourceContext:
     schedule_s: float | None = None
     renew: Callable[[str], Awaitable[None]] = _nobody_to_ask
     instance: str = "0"
+    waiting_bytes: Callable[[], int] = int
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
