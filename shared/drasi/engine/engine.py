@@ -1,0 +1,408 @@
+"""One graph, many queries: changes in, differences out.
+
+Deterministic: the same changes give the same differences, in any process, whatever else runs. Nothing here reads a clock.
+For each change, every query concerned finds the rows of its match before and after; the graph changes once, in between.
+A defect in one query's evaluation stops that query alone (``failed``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from drasi.engine.changes import Change, Delete, Insert, Update, check_change, check_property
+from drasi.engine.codegen.module import Module, generate
+from drasi.engine.graph import Graph, Labels, NodeRecord, Properties, RelationRecord
+from drasi.engine.groups import Delta
+from drasi.engine.results import Change as RowChange
+from drasi.engine.results import Diff, Row, RowError
+from drasi.engine.running import Interest, Running
+from drasi.engine.snapshot import Chunks, decode_elements, decode_memory, encode_memory
+from drasi.plan.compiled import Compiled
+from drasi.values import Node, Relation
+
+Interests = list[tuple[str, Running, Interest]]
+Found = dict[str, dict[Any, Any]]
+Effects = dict[str, dict[Any, Delta]]
+"""Per query the deltas of its match, by identity."""
+
+
+class Engine:
+    """See the module.
+
+    Attributes:
+        graph: The store.
+        clock: The greatest time seen, in ms since the epoch.
+        failed: Queries that were stopped by an exception out of their evaluation.
+    """
+
+    CHUNKS = Chunks.COUNT
+
+    def __init__(self) -> None:
+        self.graph = Graph()
+        self.clock = 0
+        self.failed: dict[str, Exception] = {}
+        self._running: dict[str, Running] = {}
+        self._chunks = Chunks()
+        self._nodes: dict[Labels, Interests] = {}
+        self._relations: dict[Labels, Interests] = {}
+
+    # --- queries ---
+
+    def add(self, name: str, compiled: Compiled) -> Diff | None:
+        """Adds a query and evaluates it over the graph at hand.
+
+        Returns:
+            All its rows as added; None if there are none.
+
+        Raises:
+            ValueError: There is a query of this name.
+        """
+        if name in self._running:
+            raise ValueError(f"there is a query '{name}' already")
+        running = Running(module_of(compiled), self.graph)
+        changes = running.build()
+        self.failed.pop(name, None)
+        self._running[name] = running
+        self._forget_interests()
+        return Diff(running.shape, changes, self.clock) if changes else None
+
+    def remove(self, name: str) -> None:
+        del self._running[name]
+        self._forget_interests()
+
+    def names(self) -> list[str]:
+        return list(self._running)
+
+    def rows(self, name: str) -> list[Row]:
+        """The present result: a bag."""
+        return self._running[name].rows()
+
+    def errors(self, name: str) -> list[RowError]:
+        """Rows held out of the result because they cannot be computed now."""
+        return self._running[name].errors()
+
+    def _forget_interests(self) -> None:
+        self._nodes.clear()
+        self._relations.clear()
+
+    def _node_interests(self, labels: Labels) -> Interests:
+        found = self._nodes.get(labels)
+        if found is None:
+            candidates = [(name, running, running.node_interest(labels)) for name, running in self._running.items()]
+            found = self._nodes[labels] = [(n, r, i) for n, r, i in candidates if i is not None]
+        return found
+
+    def _relation_interests(self, labels: Labels) -> Interests:
+        found = self._relations.get(labels)
+        if found is None:
+            candidates = [(name, running, running.relation_interest(labels)) for name, running in self._running.items()]
+            found = self._relations[labels] = [(n, r, i) for n, r, i in candidates if i is not None]
+        return found
+
+    # --- changes ---
+
+    def apply(self, change: Change) -> list[tuple[str, Diff]]:
+        """Applies one change.
+
+        Returns:
+            (query, difference) for each query whose answer changed.
+
+        Raises:
+            ValueError: The change is malformed; nothing has changed.
+        """
+        if change.__class__ is Update:
+            element = change.element
+            if element.__class__ is Node:
+                nodes = self.graph.nodes.get(element.source)
+                record = nodes.get(element.id) if nodes is not None else None
+                if record is not None and record.properties is not None and tuple(element.labels) == record.labels:
+                    return self._update_node(record, element.properties, element.effective_from)
+        self._check([change])
+        effects: Effects = {}
+        self._apply(change, effects)
+        return self._finish(effects, _time(change))
+
+    def apply_transaction(self, changes: Sequence[Change]) -> list[tuple[str, Diff]]:
+        """Applies changes as one: one difference per query, at the greatest of their times."""
+        if not changes:
+            return []
+        self._check(changes)
+        effects: Effects = {}
+        for change in changes:
+            self._apply(change, effects)
+        return self._finish(effects, max(map(_time, changes)))
+
+    def advance(self, to: int) -> list[tuple[str, Diff]]:
+        """Moves the clock; it never runs backwards."""
+        if type(to) is not int:
+            raise ValueError(f"the clock moves to integer milliseconds since the epoch, not {to!r}")
+        self.clock = max(self.clock, to)
+        return []
+
+    def _check(self, changes: Sequence[Change]) -> None:
+        """Everything that could be wrong is asked before anything is altered."""
+        fresh: set[tuple[str, str]] = set()
+        for change in changes:
+            check_change(change)
+            if type(change) is Delete:
+                fresh.discard((change.source, change.id))
+                continue
+            assert not isinstance(change, Delete)
+            element = change.element
+            if type(element) is not Relation:
+                fresh.discard((element.source, element.id))
+                continue
+            key = (element.source, element.id)
+            known = type(change) is Update and (key in fresh or self.graph.relation(*key) is not None)
+            if not known and (element.start is None or element.end is None):
+                raise ValueError(f"{element.source}/{element.id}: a new relation needs start and end")
+            fresh.add(key)
+
+    # --- the short way: properties of a known node ---
+
+    def _update_node(self, record: NodeRecord, sent: Mapping[str, Any], time: int) -> list[tuple[str, Diff]]:
+        old = record.properties
+        assert old is not None
+        if sent.__class__ is not dict or time.__class__ is not int:
+            check_change(Update(Node(record.source, record.id, record.labels, sent, time)))
+        get = old.get
+        removes = False
+        for name, value in sent.items():
+            if get(name) is not value:
+                kind = value.__class__
+                if kind is not float and kind is not str and kind is not bool:
+                    check_property(name, value, f"{record.source}/{record.id}")
+                    if value is None:
+                        removes = True
+                elif name.__class__ is not str:
+                    check_property(name, value, f"{record.source}/{record.id}")
+        new = {**old, **sent}
+        if removes:
+            new = {name: value for name, value in new.items() if value is not None}
+        if time > self.clock:
+            self.clock = time
+        interests = self._nodes.get(record.labels)
+        if interests is None:
+            interests = self._node_interests(record.labels)
+        results: list[tuple[str, Diff]] = []
+        general: list[tuple[str, Running, Interest, dict[Any, Any]]] = []
+        found: list[tuple[str, Running, list[Delta]]] = []
+        for name, running, interest in interests:
+            try:
+                if interest.change is not None:
+                    deltas = interest.change(record, old, new, time)
+                    if deltas:
+                        found.append((name, running, deltas))
+                elif interest.concerned(old, new):
+                    general.append((name, running, interest, interest.rows(record)))
+            except Exception as defect:
+                self._stop(name, defect)
+        record.properties = new
+        record.effective_from = time
+        record.value = None
+        for name, running, interest, before in general:
+            try:
+                found.append((name, running, pair(before, interest.rows(record))))
+            except Exception as defect:
+                self._stop(name, defect)
+        for name, running, deltas in found:
+            if name in self.failed:
+                continue
+            try:
+                changes = running.finish(deltas)
+            except Exception as defect:
+                self._stop(name, defect)
+                continue
+            if changes:
+                results.append((name, Diff(running.shape, changes, time)))
+        return results
+
+    # --- the general way ---
+
+    def _apply(self, change: Change, effects: Effects) -> None:
+        time = _time(change)
+        self.clock = max(self.clock, time)
+        if isinstance(change, Delete):
+            self._drop(change.source, change.id, effects)
+            return
+        element = change.element
+        labels = tuple(dict.fromkeys(element.labels))
+        replace = isinstance(change, Insert)
+        if isinstance(element, Node):
+            if self.graph.relation(element.source, element.id) is not None:
+                self._drop(element.source, element.id, effects)
+            node = self.graph.ghost(element.source, element.id)
+            properties = _merged(None if replace else node.properties, element.properties)
+            self._put_node(node, labels, properties, time, effects)
+            return
+        known = self.graph.node(element.source, element.id)
+        if known is not None and known.properties is not None:
+            self._drop(element.source, element.id, effects)
+        relation = self.graph.relation(element.source, element.id)
+        fresh = relation is None
+        if relation is None:
+            relation = RelationRecord(element.source, element.id)
+        properties = _merged(None if replace else relation.properties, element.properties)
+        start = relation.start if element.start is None else self._end(element, element.start)
+        end = relation.end if element.end is None else self._end(element, element.end)
+        self._put_relation(relation, labels, properties, time, start, end, effects, fresh)
+
+    def _end(self, element: Relation, end: str | tuple[str, str]) -> NodeRecord:
+        return self.graph.ghost(element.source, end) if isinstance(end, str) else self.graph.ghost(*end)
+
+    def _put_node(self, node: NodeRecord, labels: Labels, properties: Properties, time: int, effects: Effects) -> None:
+        exists = node.properties is not None
+        before = self._node_interests(node.labels) if exists else []
+        after = self._node_interests(labels)
+        if not exists:
+            self._chunks.add(node)
+
+        def mutate() -> None:
+            self.graph.set_node(node, labels, properties, time)
+
+        self._transition(node, before, after, mutate, effects)
+
+    def _put_relation(
+        self,
+        relation: RelationRecord,
+        labels: Labels,
+        properties: Properties,
+        time: int,
+        start: NodeRecord,
+        end: NodeRecord,
+        effects: Effects,
+        fresh: bool,
+    ) -> None:
+        before = [] if fresh else self._relation_interests(relation.labels)
+        after = self._relation_interests(labels)
+        if fresh:
+            self._chunks.add(relation)
+
+        def mutate() -> None:
+            self.graph.set_relation(relation, labels, properties, time, start, end)
+
+        self._transition(relation, before, after, mutate, effects)
+
+    def _drop(self, source: str, id: str, effects: Effects) -> None:  # noqa: A002
+        node = self.graph.node(source, id)
+        if node is not None and node.properties is not None:
+            interests = self._node_interests(node.labels)
+            self._chunks.discard(node)
+            self._transition(node, interests, [], lambda: self.graph.drop_node(node), effects)
+        relation = self.graph.relation(source, id)
+        if relation is not None:
+            interests = self._relation_interests(relation.labels)
+            self._chunks.discard(relation)
+            self._transition(relation, interests, [], lambda: self.graph.drop_relation(relation), effects)
+
+    def _transition(self, record: Any, before: Interests, after: Interests, mutate: Callable[[], None], effects: Effects) -> None:
+        """Rows of the match through ``record`` before and after ``mutate``."""
+        old = self._rows(record, before)
+        mutate()
+        new = self._rows(record, after)
+        for name in {**old, **new}:
+            if name in self._running:
+                _merge(effects.setdefault(name, {}), pair(old.get(name, {}), new.get(name, {})))
+
+    def _rows(self, record: Any, interests: Interests) -> Found:
+        found: Found = {}
+        for name, _, interest in interests:
+            try:
+                found[name] = interest.rows(record)
+            except Exception as defect:
+                self._stop(name, defect)
+        return found
+
+    def _finish(self, effects: Effects, time: int) -> list[tuple[str, Diff]]:
+        results: list[tuple[str, Diff]] = []
+        for name in list(self._running):
+            deltas = effects.get(name)
+            if not deltas:
+                continue
+            running = self._running[name]
+            try:
+                changes: list[RowChange] = running.finish(list(deltas.values()))
+            except Exception as defect:
+                self._stop(name, defect)
+                continue
+            if changes:
+                results.append((name, Diff(running.shape, changes, time)))
+        return results
+
+    def _stop(self, name: str, defect: Exception) -> None:
+        self.failed[name] = defect
+        self._running.pop(name, None)
+        # A new table: the old one may be what is being walked now.
+        self._nodes = {}
+        self._relations = {}
+
+    # --- snapshot ---
+
+    def chunk_of(self, source: str, id: str) -> int:  # noqa: A002
+        """The chunk, below ``CHUNKS``, in which an element is kept."""
+        return self._chunks.number(source, id)
+
+    def dump(self, chunk: int) -> bytes:
+        """The elements of one chunk."""
+        return self._chunks.dump(chunk)
+
+    def load(self, data: bytes) -> None:
+        """Puts the elements of a chunk into the graph; before any query is added."""
+        for labels, properties, time, record in decode_elements(data, self.graph):
+            if isinstance(record, NodeRecord):
+                self.graph.set_node(record, labels, properties, time)
+            else:
+                self.graph.set_relation(record, labels, properties, time, record.start, record.end)
+            self._chunks.add(record)
+
+    def memory(self) -> bytes:
+        """What the graph cannot give back: the clock, and orders of arrival."""
+        return encode_memory(self.clock, {name: running.memory() for name, running in self._running.items()})
+
+    def restore_memory(self, data: bytes) -> None:
+        """After ``load`` and ``add``: makes the queries what they were when ``memory`` was taken."""
+        self.clock, memories = decode_memory(data)
+        for name, memory in memories.items():
+            if memory and name in self._running:
+                self._running[name].rebuild(memory)
+
+    def elements(self) -> Iterable[NodeRecord | RelationRecord]:
+        """Every element."""
+        yield from self.graph.all_nodes()
+        yield from self.graph.all_relations()
+
+
+def module_of(compiled: Compiled) -> Module:
+    """The generated code of a compiled query, made when it is first needed."""
+    module = compiled.cache.get("module")
+    if module is None:
+        module = compiled.cache["module"] = generate(compiled.plan, compiled.parameters)
+    assert isinstance(module, Module)
+    return module
+
+
+def pair(before: dict[Any, Any], after: dict[Any, Any]) -> list[Delta]:
+    """Rows before and after, by identity."""
+    deltas: list[Delta] = [(identity, row, after.pop(identity, None)) for identity, row in before.items()]
+    deltas += [(identity, None, row) for identity, row in after.items()]
+    return deltas
+
+
+def _merge(known: dict[Any, Delta], deltas: list[Delta]) -> None:
+    """First before, last after."""
+    for delta in deltas:
+        identity, _, after = delta
+        earlier = known.get(identity)
+        known[identity] = delta if earlier is None else (identity, earlier[1], after)
+
+
+def _merged(known: Properties | None, sent: Mapping[str, Any]) -> Properties:
+    new = {**known, **sent} if known else dict(sent)
+    if None in new.values():
+        new = {name: value for name, value in new.items() if value is not None}
+    return new
+
+
+def _time(change: Change) -> int:
+    return change.effective_from if isinstance(change, Delete) else change.element.effective_from

@@ -1,0 +1,90 @@
+"""Query text → compiled query: everything about a query that does not depend on data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+from drasi.errors import QueryError
+from drasi.language import check, facts, parse
+from drasi.plan.algebra import Plan
+from drasi.plan.build import build
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A query ready to run on any engine.
+
+    Attributes:
+        text, language, column_names, parameters: What it was made from.
+        plan: The algebra.
+        columns: Names of the result's columns.
+        node_labels, relation_types: What the text names, for subscriptions; None: everything.
+        warnings: What the checker noticed.
+        fingerprint: Equal for equal plans and parameters; changes when state built by another one must be rebuilt.
+    """
+
+    text: str
+    language: str
+    column_names: str
+    parameters: Mapping[str, Any]
+    plan: Plan
+    columns: tuple[str, ...]
+    node_labels: frozenset[str] | None
+    relation_types: frozenset[str] | None
+    warnings: Sequence[Any]
+    fingerprint: str
+    cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+
+def compile_query(
+    text: str,
+    *,
+    language: str = "cypher",
+    parameters: Mapping[str, Any] | None = None,
+    column_names: str = "text",
+) -> Compiled:
+    """Parses, checks and plans.
+
+    Args:
+        text: The query.
+        language: ``cypher`` or ``gql``.
+        parameters: Values of ``$name``.
+        column_names: Of columns without alias: ``text`` as written (openCypher), ``short`` as in Drasi's manifests.
+
+    Raises:
+        QueryError: With the TCK's type and detail, line and column; type ``NotYet`` for what this version does not build.
+    """
+    values = dict(parameters or {})
+    try:
+        checked = check(parse(text, language, column_names), text=text, parameters=values, language=language)
+        for missing in checked.not_yet:
+            raise QueryError(
+                "NotYet",
+                "NotYet",
+                f"{missing.construct} is not supported yet",
+                line=missing.line,
+                column=missing.column,
+                excerpt=missing.excerpt,
+            )
+        plan = build(checked.query, values)
+        known = facts(checked)
+    except RecursionError:
+        raise QueryError(
+            "SyntaxError", "UnexpectedSyntax", "the query is nested too deeply", hint="split it by WITH clauses"
+        ) from None
+    fingerprint = blake2b(repr((plan, sorted(values.items(), key=lambda item: item[0]))).encode(), digest_size=16).hexdigest()
+    return Compiled(
+        text,
+        language,
+        column_names,
+        values,
+        plan,
+        plan.columns,
+        known.node_labels,
+        known.relation_types,
+        checked.warnings,
+        fingerprint,
+    )
