@@ -94,6 +94,12 @@ def setup(state: Path) -> None:
         connection.execute("COMMIT")
 
 
+def reset(state: Path) -> None:
+    """Removes the database."""
+    for companion in ("", "-wal", "-shm"):
+        (state / (DATABASE + companion)).unlink(missing_ok=True)
+
+
 def seed(connection: sqlite3.Connection) -> None:
     """Fills the tables with the same buildings every time."""
     chance = random.Random(7)  # noqa: S311 -- a simulation

@@ -6,6 +6,7 @@
 * ``example.py``, whose functions are all optional and get the state directory:
 
   ``setup(state: Path) -> None`` makes what the sources watch, before they start (for instance a database);
+  ``reset(state: Path) -> None`` removes that again (``--reset``);
   ``drive(state: Path) -> None`` plays the world that changes it, for ever, in a process of its own;
   ``routes(state: Path) -> Sequence[BaseRoute]`` are HTTP routes below ``/panel``, for controls of the page.
 
@@ -52,15 +53,15 @@ class Example:
         Raises:
             ExampleFailed: It raised.
         """
-        function = self._function("setup")
-        if function is None:
-            return
-        try:
-            await asyncio.to_thread(function, state)
-        except Exception as error:
-            raise ExampleFailed(
-                f"{self.file}: setup failed: {type(error).__name__}: {error}", hint="see the example's README"
-            ) from error
+        await self._run("setup", state)
+
+    async def reset(self, state: Path) -> None:
+        """Runs ``reset``.
+
+        Raises:
+            ExampleFailed: It raised.
+        """
+        await self._run("reset", state)
 
     def routes(self, state: Path) -> Sequence[BaseRoute]:
         function = self._function("routes")
@@ -69,6 +70,15 @@ class Example:
     @property
     def drives(self) -> bool:
         return self._function("drive") is not None
+
+    async def _run(self, name: str, state: Path) -> None:
+        function = self._function(name)
+        if function is None:
+            return
+        try:
+            await asyncio.to_thread(function, state)
+        except Exception as error:
+            raise ExampleFailed(f"{self.file}: {name} failed: {type(error).__name__}: {error}", hint="correct the file") from error
 
     def _function(self, name: str) -> Callable[[Path], Any] | None:
         function = getattr(self.module, name, None)

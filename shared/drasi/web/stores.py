@@ -19,6 +19,7 @@ from drasi.messages.control import ControlMessage
 from drasi.messages.envelope import Message
 from drasi.reactions.port import QueryNotFound
 from drasi.resources.containers import default_store, store_of
+from drasi.resources.resource import Resource
 
 ACKNOWLEDGED = 204
 
@@ -168,14 +169,26 @@ class Stores:
         return str(self.spec["storage"][store].get("kind", "memory"))
 
     def _path(self, store: str) -> Path:
-        path = self.spec["storage"][store].get("path")
-        if path:
-            return self._directory / str(path)
-        suffix = "" if store in (self._default(), "durable") else f"-{store}"
-        return self._directory / f"{self.name}{suffix}.db"
+        return _log_file(self._directory, self.name, self.spec, store)
 
     def _default(self) -> str:
         return default_store(self.spec) or next(iter(self.spec["storage"]))
+
+
+def log_files(directory: Path, container: Resource) -> list[Path]:
+    """The files in which a container keeps its logs; some may not be there."""
+    storage = container.spec.get("storage", {})
+    return [
+        _log_file(directory, container.name, container.spec, store) for store in storage if storage[store].get("kind") != "memory"
+    ]
+
+
+def _log_file(directory: Path, container: str, spec: Mapping[str, Any], store: str) -> Path:
+    path = spec["storage"][store].get("path")
+    if path:
+        return directory / str(path)
+    suffix = "" if store in (default_store(spec), "durable") else f"-{store}"
+    return directory / f"{container}{suffix}.db"
 
 
 def _like(message: Message, order: ControlMessage) -> Message:

@@ -1,0 +1,243 @@
+"""``drasi run``: directories of manifests, served as a whole system until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import structlog
+
+from drasi.embedded import manifests
+from drasi.embedded.example import Driver, Example, find
+from drasi.embedded.lock import StateLock
+from drasi.embedded.logs import configure_logs
+from drasi.embedded.reset import reset_state
+from drasi.embedded.server import HOST, HttpServer, bind
+from drasi.embedded.system import DRAIN_S, EmbeddedSystem
+from drasi.errors import DrasiError
+from drasi.resources.apply import Outcome
+from drasi.resources.resource import CONTINUOUS_QUERY
+
+_WATCH_S = 0.5
+_PROGRESS_S = 0.1
+_log = structlog.get_logger("drasi.run")
+
+Echo = Callable[[str], None]
+
+
+def serve(
+    directories: Sequence[str | Path],
+    *,
+    port: int = 8080,
+    state: str | Path = ".drasi",
+    reset: bool = False,
+    watch: bool = False,
+    echo: Echo = print,
+    drive: bool = True,
+) -> int:
+    """Runs the embedded system until SIGINT or SIGTERM.
+
+    Args:
+        directories: Directories (or files) of manifests; a directory may bring an example along (``drasi.embedded.example``).
+        port: On 127.0.0.1; 0 takes a free one.
+        state: The state directory; made if it is not there.
+        reset: Forget what an earlier run kept there.
+        watch: Apply manifests again when their files change.
+        echo: Lines for the person who started it; log lines go to standard error.
+        drive: Whether examples play the world that changes their data.
+
+    Returns:
+        The exit code: 0 after a clean stop, 1 if it could not start.
+    """
+    configure_logs()
+    run = _Run([Path(directory) for directory in directories], port, Path(state), reset, watch, echo, drive)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(run.main())
+    except DrasiError as error:
+        echo(f"Error: {error.message}" + (f"\n  {error.hint}" if error.hint else ""))
+        return 1
+
+
+class _Run:
+    def __init__(self, directories: list[Path], port: int, state: Path, reset: bool, watch: bool, echo: Echo, drive: bool) -> None:
+        self._directories = directories
+        self._port = port
+        self._state = state
+        self._reset = reset
+        self._watch = watch
+        self._echo = echo
+        self._drive = drive
+        self._stopping = asyncio.Event()
+
+    async def main(self) -> int:
+        self._catch_signals()
+        for directory in self._directories:
+            if not directory.exists():
+                raise DirectoryMissing(f"there is no directory {directory}", hint="name a directory of manifests")
+        async with AsyncExitStack() as stack:
+            self._state.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context(StateLock(self._state))
+            sock = bind(self._port)
+            stack.callback(sock.close)
+            address = f"http://{HOST}:{sock.getsockname()[1]}"
+            examples = [example for directory in self._directories if (example := find(directory)) is not None]
+            if self._reset:
+                await reset_state(self._state, examples)
+            for example in examples:
+                await example.setup(self._state)
+            system = EmbeddedSystem(
+                self._state,
+                page=next((example.page for example in examples if example.page is not None), None),
+                panel=[route for example in examples for route in example.routes(self._state)],
+                lock=lock,
+            )
+            await system.start(address)
+            stack.push_async_callback(system.close)
+            if not await self._apply(system) and not self._watch:
+                return 1
+            server = HttpServer(system.app, sock, drain_s=DRAIN_S)
+            await server.start()
+            lock.announce(server.port)
+            self._greet(system, address, examples)
+            await self._until_stopped(system, examples)
+            self._echo("Stopping…")
+            await self._stop(system, server)
+        self._echo("Stopped.")
+        return 0
+
+    async def _apply(self, system: EmbeddedSystem) -> bool:
+        """Applies all manifests and says what came of it; whether all were valid."""
+        documents = manifests.read(manifests.files(self._directories))
+        outcomes = await system.apply(documents)
+        for document, outcome in zip(documents, outcomes, strict=True):
+            for line in outcome_lines(outcome, document.file):
+                self._echo(line)
+        return not any(outcome.result == "failed" for outcome in outcomes)
+
+    def _greet(self, system: EmbeddedSystem, address: str, examples: Iterable[Example]) -> None:
+        page = any(example.page is not None for example in examples)
+        self._echo(f"Drasi runs on {address}" + ("" if page else " (console)"))
+        if page:
+            self._echo(f"  page       {address}/")
+            self._echo(f"  console    {address}/console")
+        self._echo(f"  API        {address}/swagger-ui/")
+        for name in system.runtime.queries():
+            self._echo(f"  query      {address}/queries/{name}")
+        for name, reaction in system.runtime.reactions.items():
+            if reaction.function.routes():
+                self._echo(f"  reaction   {address}/reactions/{name}/")
+        for name, path in system.runtime.files():
+            self._echo(f"  database   {path} (source {name})")
+        self._echo(f"  state      {self._state.resolve()}")
+        self._echo("Ctrl-C stops it.")
+
+    async def _until_stopped(self, system: EmbeddedSystem, examples: Iterable[Example]) -> None:
+        async with AsyncExitStack() as stack:
+            tasks = [asyncio.create_task(self._progress(system), name="progress")]
+            if self._watch:
+                tasks.append(asyncio.create_task(self._keep_applying(system), name="watch"))
+            for example in examples:
+                if self._drive and example.drives:
+                    driver = Driver(example, self._state)
+                    await driver.start()
+                    stack.push_async_callback(driver.stop)
+                    tasks.append(asyncio.create_task(_mourn(driver, example), name="driver"))
+            try:
+                await self._stopping.wait()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _progress(self, system: EmbeddedSystem) -> None:
+        """Says how the queries come up, until all of them answer."""
+        said: dict[str, str] = {}
+        while True:
+            waiting = 0
+            for name in system.runtime.queries():
+                status = await system.runtime.status(CONTINUOUS_QUERY, name)
+                state = str(status.get("status", "New"))
+                line = _progress_line(state, status)
+                if said.get(name) != line:
+                    said[name] = line
+                    self._echo(f"  {name}: {line}")
+                waiting += state not in ("Running", "Stopped", "TerminalError")
+            if not waiting:
+                return
+            await asyncio.sleep(_PROGRESS_S)
+
+    async def _keep_applying(self, system: EmbeddedSystem) -> None:
+        watched = manifests.Watched(self._directories)
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            if watched.changed():
+                self._echo("Manifests changed; applying…")
+                await self._apply(system)
+
+    async def _stop(self, system: EmbeddedSystem, server: HttpServer) -> None:
+        server.begin_stop()
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                await asyncio.gather(system.close(DRAIN_S - 1), server.stopped())
+        except TimeoutError:
+            self._echo(f"Not everything was finished within {DRAIN_S:g} s; what is missing comes again at the next start.")
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._on_signal)
+
+    def _on_signal(self) -> None:
+        if self._stopping.is_set():  # a second time: at once; the state is such that a kill loses nothing
+            os._exit(130)
+        self._stopping.set()
+
+
+class DirectoryMissing(DrasiError):
+    """A directory named on the command line is not there."""
+
+    code = "DirectoryMissing"
+
+
+def outcome_lines(outcome: Outcome, file: str = "") -> list[str]:
+    """An outcome as lines for a terminal; nothing for what is unchanged and fine."""
+    where = f" ({file})" if file else ""
+    if outcome.result == "failed":
+        head = f"Error: {outcome.kind or '?'}/{outcome.name or '?'}{where}"
+        return [head, *("  " + line for problem in outcome.errors for line in problem.text().splitlines())]
+    lines = [] if outcome.result == "unchanged" else [f"{outcome.kind}/{outcome.name}: {outcome.result}"]
+    if lines:
+        lines += ["  warning: " + line for problem in outcome.warnings for line in problem.text().splitlines()]
+    return lines
+
+
+def _progress_line(state: str, status: object) -> str:
+    if not isinstance(status, dict):
+        return state
+    if state == "Running":
+        return f"running, {status.get('rows', 0)} rows"
+    bootstrap = status.get("bootstrap") or {}
+    if state == "Bootstrapping" and bootstrap.get("done") is not None:
+        of_total = f" of {bootstrap['total']}" if bootstrap.get("total") else ""
+        return f"reading {bootstrap.get('source', '')}: {bootstrap['done']}{of_total} elements"
+    message = status.get("errorMessage")
+    return f"{state}: {message}" if message else state
+
+
+async def _mourn(driver: Driver, example: Example) -> None:
+    code = await driver.wait()
+    _log.warning("the example's driver ended; its data no longer changes by itself", file=str(example.file), code=code)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    if sys.platform == "win32":
+        return asyncio.new_event_loop
+    import uvloop
+
+    return uvloop.new_event_loop
