@@ -1,6 +1,6 @@
 """What a reaction remembers durably, per query: how far it has delivered, and the rows it gave up.
 
-``drasi.reactions.memory_state`` and ``drasi.reactions.sqlite_state`` keep it; the tests' contract holds for both.
+``memory_state.py`` and ``sqlite_state.py`` keep it; the tests' contract holds for both.
 """
 
 from __future__ import annotations
