@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -30,7 +29,7 @@ _log = structlog.get_logger("drasi.run")
 Echo = Callable[[str], None]
 
 
-def serve(
+async def serve(
     directories: Sequence[str | Path],
     *,
     port: int = 8080,
@@ -57,8 +56,7 @@ def serve(
     configure_logs()
     run = _Run([Path(directory) for directory in directories], port, Path(state), reset, watch, echo, drive)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(run.main())
+        return await run.main()
     except DrasiError as error:
         echo(f"Error: {error.message}" + (f"\n  {error.hint}" if error.hint else ""))
         return 1
@@ -76,11 +74,11 @@ class _Run:
         self._stopping = asyncio.Event()
 
     async def main(self) -> int:
-        self._catch_signals()
         for directory in self._directories:
             if not directory.exists():
                 raise DirectoryMissing(f"there is no directory {directory}", hint="name a directory of manifests")
         async with AsyncExitStack() as stack:
+            self._catch_signals(stack)
             self._state.mkdir(parents=True, exist_ok=True)
             lock = stack.enter_context(StateLock(self._state))
             sock = bind(self._port)
@@ -188,10 +186,11 @@ class _Run:
         except TimeoutError:
             self._echo(f"Not everything was finished within {DRAIN_S:g} s; what is missing comes again at the next start.")
 
-    def _catch_signals(self) -> None:
+    def _catch_signals(self, stack: AsyncExitStack) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._on_signal)
+            stack.callback(loop.remove_signal_handler, number)
 
     def _on_signal(self) -> None:
         if self._stopping.is_set():  # a second time: at once; the state is such that a kill loses nothing
@@ -233,11 +232,3 @@ def _progress_line(state: str, status: object) -> str:
 async def _mourn(driver: Driver, example: Example) -> None:
     code = await driver.wait()
     _log.warning("the example's driver ended; its data no longer changes by itself", file=str(example.file), code=code)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    if sys.platform == "win32":
-        return asyncio.new_event_loop
-    import uvloop
-
-    return uvloop.new_event_loop
