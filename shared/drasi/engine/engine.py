@@ -142,22 +142,19 @@ class Engine:
 
     def _check(self, changes: Sequence[Change]) -> None:
         """Everything that could be wrong is asked before anything is altered."""
-        fresh: set[tuple[str, str]] = set()
+        related: dict[tuple[str, str], bool] = {}
         for change in changes:
             check_change(change)
-            if type(change) is Delete:
-                fresh.discard((change.source, change.id))
+            if isinstance(change, Delete):
+                related[change.source, change.id] = False
                 continue
-            assert not isinstance(change, Delete)
             element = change.element
-            if type(element) is not Relation:
-                fresh.discard((element.source, element.id))
-                continue
             key = (element.source, element.id)
-            known = type(change) is Update and (key in fresh or self.graph.relation(*key) is not None)
-            if not known and (element.start is None or element.end is None):
-                raise ValueError(f"{element.source}/{element.id}: a new relation needs start and end")
-            fresh.add(key)
+            if isinstance(element, Relation):
+                known = isinstance(change, Update) and related.get(key, self.graph.relation(*key) is not None)
+                if not known and (element.start is None or element.end is None):
+                    raise ValueError(f"{element.source}/{element.id}: a new relation needs start and end")
+            related[key] = isinstance(element, Relation)
 
     # --- the short way: properties of a known node ---
 
@@ -366,6 +363,7 @@ class Engine:
         for name, memory in memories.items():
             if memory and name in self._running:
                 self._running[name].rebuild(memory)
+        self._forget_interests()
 
     def elements(self) -> Iterable[NodeRecord | RelationRecord]:
         """Every element."""
@@ -390,11 +388,16 @@ def pair(before: dict[Any, Any], after: dict[Any, Any]) -> list[Delta]:
 
 
 def _merge(known: dict[Any, Delta], deltas: list[Delta]) -> None:
-    """First before, last after."""
+    """First before, last after; what came and went within the transaction was never there."""
     for delta in deltas:
         identity, _, after = delta
         earlier = known.get(identity)
-        known[identity] = delta if earlier is None else (identity, earlier[1], after)
+        if earlier is None:
+            known[identity] = delta
+        elif earlier[1] is None and after is None:
+            del known[identity]
+        else:
+            known[identity] = (identity, earlier[1], after)
 
 
 def _merged(known: Properties | None, sent: Mapping[str, Any]) -> Properties:

@@ -203,7 +203,7 @@ class Running:
 
     def rebuild(self, memory: list[Any]) -> None:
         """Builds again from the graph, with the orders of arrival of ``memory``."""
-        self._space.update(self._module.instantiate(self._graph))
+        self._space = self._module.instantiate(self._graph)
         self._stages = [self._space[f"stage_{n}"] for n in range(len(self._stages))]
         self._errors.clear()
         self.build({(n, key): value for n, key, value in memory})

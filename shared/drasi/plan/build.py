@@ -47,7 +47,9 @@ def build(query: tree.Query, parameters: Mapping[str, Any]) -> Plan:
             else:
                 selects.append(Select(tuple(Column(item.name, item.expression) for item in clause.items)))
             if clause.distinct:
-                aggregate(Aggregate(tuple(Column(name, tree.Variable(name)) for name in columns), ()))
+                same = tuple(Column(name, tree.Variable(name)) for name in columns)
+                aggregate(Aggregate(same, ()))
+                selects.append(Select(same))
             if clause.where is not None:
                 selects.append(Select(None, tuple(conjuncts(clause.where))))
         else:
