@@ -102,7 +102,7 @@ class DeliveryFailed(DrasiError):
 class Confirm(Protocol):
     """Called with a row's id when the target has confirmed that row; it is then never delivered again."""
 
-    def __call__(self, row_id: str) -> None: ...
+    def __call__(self, row_id: str, /) -> None: ...
 
 
 @dataclass(slots=True)

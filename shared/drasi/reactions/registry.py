@@ -18,12 +18,12 @@ GROUP = "drasi.reactions"
 _BUILT = {
     "Log": "drasi.reactions.log",
     "Http": "drasi.reactions.http",
-    "SSE": "drasi.reactions.sse",
-    "Debug": "drasi.reactions.debug",
 }
 """Kind → the module whose ``KIND`` it is."""
 
 _KNOWN: dict[str, tuple[str, ...]] = {
+    "SSE": ("sse",),
+    "Debug": (),
     "SignalR": (),
     "Result": (),
     "EventGrid": ("eventgrid",),
