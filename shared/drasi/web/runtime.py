@@ -27,11 +27,12 @@ class Runtime(Protocol):
 
         * QueryContainer: its log is opened and its ``{name}-control`` subscription is there.
         * Source: an instance of ``settings.kind`` with ``settings.properties`` runs, or restarts at its position if they changed.
-        * ContinuousQuery: its container has subscriptions to the ``{source}-change`` topics of ``spec.sources.subscriptions``, also of
-          sources that are not there yet. The ``configure`` message itself is sent by management, with ``control``, right afterwards.
+        * ContinuousQuery: its container has subscriptions to the ``{source}-change`` topics of ``spec.sources.subscriptions``, also
+          of sources that are not there yet. Management sends the ``configure`` message itself, with ``control``, right afterwards.
         * Reaction: an instance runs, with ``settings.queries``.
 
-        ``settings`` is None for queries and containers. Where ``resource.stopped`` is set, a source or reaction is made but does not run.
+        ``settings`` is None for queries and containers. Where ``resource.stopped`` is set, a source or reaction is made but does
+        not run.
 
         Raises:
             DrasiError: It cannot be done; ``message`` goes to the user.
@@ -39,9 +40,11 @@ class Runtime(Protocol):
         ...
 
     async def remove(self, resource: Resource, *, force: bool = False) -> None:
-        """Takes it away with its state: a source is deprovisioned (retried until it succeeds; with ``force`` the containers also drop its
-        elements), a reaction loses its subscriptions and state, a container its log. A query's ``delete`` message is sent by management
-        before. What is not there is no error."""
+        """Takes it away with its state; what is not there is no error.
+
+        A source is deprovisioned (retried until it succeeds; with ``force`` the containers also drop its elements), a reaction
+        loses its subscriptions and state, a container its log. Management has sent a query's ``delete`` message before.
+        """
         ...
 
     async def status(self, kind: str, name: str) -> Mapping[str, Any]:
@@ -54,7 +57,7 @@ class Runtime(Protocol):
 
     async def errors(self, kind: str, name: str) -> Sequence[Mapping[str, Any]]:
         """Row errors of a query (``{"type", "detail", "message", "elements", "since"}``) and dead letters of anything
-        (``{"id", "error", "position", "at", …}`` without secrets); each says with ``"what"`` which it is: ``rowError``, ``deadLetter``."""
+        (``{"id", "error", "position", "at", …}``, without secrets); ``"what"`` says which: ``rowError`` or ``deadLetter``."""
         ...
 
     async def control(self, container: str, message: ControlMessage) -> None:
