@@ -10,28 +10,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from drasi.web.startup import Startup
 
-
-def health_routes(startup: Startup, ready: Callable[[], bool], registry: CollectorRegistry) -> list[BaseRoute]:
-    """The three routes.
-
-    Args:
-        startup: Begun by ``/readyz``, which does not wait for it.
-        ready: Asked once the start is done.
-        registry: What ``/metrics`` prints.
-    """
+def health_routes(ready: Callable[[], bool], registry: CollectorRegistry) -> list[BaseRoute]:
+    """The three routes: the process lives, it can do its work, what it has done."""
 
     async def healthz(request: Request) -> Response:
         return Response(status_code=200)
 
     async def readyz(request: Request) -> Response:
-        if not startup.done:
-            startup.begin()
-            return Response(status_code=503)
         return Response(status_code=200 if ready() else 503)
 
     async def metrics(request: Request) -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]

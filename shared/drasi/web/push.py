@@ -5,7 +5,7 @@ A router, its middleware and its request object cost more than the evaluation of
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -28,14 +28,12 @@ class PushFront:
 
     Args:
         deliveries: Path → what takes the decoded message and answers a status.
-        before: Awaited before each delivery (the lazy start); what it raises is answered 503.
         app: The router.
     """
 
-    def __init__(self, deliveries: Mapping[str, Deliver], app: ASGIApp, *, before: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, deliveries: Mapping[str, Deliver], app: ASGIApp) -> None:
         self._deliveries = deliveries
         self._app = app
-        self._before = before
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
@@ -54,7 +52,6 @@ class PushFront:
         except ValueError as error:
             return 400, str(error).encode()
         try:
-            await self._before()
             return await deliver(message), b""
         except Exception as error:  # the bus delivers again; nothing of the message goes to the log
             _log.exception("push failed", topic_key=message.ordering_key, error=type(error).__name__)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import msgspec
-from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
@@ -23,11 +22,12 @@ from drasi.web.answers import on_drasi_error
 from drasi.web.health import health_routes
 from drasi.web.metrics import query_metrics, registry_of
 from drasi.web.push import PushFront
-from drasi.web.startup import Startup
 from drasi.web.stores import Stores
 from drasi.web.streams import with_heartbeat
 
 HEARTBEAT_S = 15.0
+LATEST = "Drasi-Latest-Sequence"
+"""Header of the tail: the last event there was when the answer began, so that a reader knows when it has caught up."""
 _ROWS_PER_CHUNK = 500
 _LARGEST_INT64 = 2**63 - 1
 
@@ -72,7 +72,6 @@ class QueryRoutes:
 
     queries: Queries
     heartbeat_s: float = HEARTBEAT_S
-    before: Callable[[], Awaitable[None]] | None = field(default=None)
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -83,7 +82,6 @@ class QueryRoutes:
 
     async def view(self, request: Request) -> Response:
         """``GET /queries/{id}``: one consistent state, as a JSON array that is written as it is read."""
-        await self._begin()
         for name in ("timestamp", "at", "sequence"):
             if name in request.query_params:
                 return PlainTextResponse(
@@ -95,7 +93,6 @@ class QueryRoutes:
 
     async def events(self, request: Request) -> Response:
         """``GET /queries/{id}/events``: result events after a sequence, as NDJSON or server-sent events."""
-        await self._begin()
         query = request.path_params["id"]
         as_sse = "text/event-stream" in request.headers.get("accept", "")
         try:
@@ -110,11 +107,12 @@ class QueryRoutes:
             after = machine.view(query).sequence
         await machine.read_events_json(query, after, 1)  # raises what the stream would, while there can be another status
         events = _limited(machine.events_json(query, after), limit)
+        headers = {"Cache-Control": "no-store", LATEST: str(machine.view(query).sequence)}
         if as_sse:
             return StreamingResponse(
-                self._sse(events), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+                self._sse(events), media_type="text/event-stream", headers={**headers, "X-Accel-Buffering": "no"}
             )
-        return StreamingResponse(self._ndjson(events), media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
+        return StreamingResponse(self._ndjson(events), media_type="application/x-ndjson", headers=headers)
 
     async def _sse(self, events: AsyncIterator[tuple[int, bytes]]) -> AsyncIterator[bytes]:
         yield b"retry: 1000\n\n"
@@ -125,21 +123,13 @@ class QueryRoutes:
         async for event in with_heartbeat(events, self.heartbeat_s):
             yield b"\n" if event is None else event[1] + b"\n"
 
-    async def _begin(self) -> None:
-        if self.before is not None:
-            await self.before()
 
-
-def query_app(container: Stores, *, registry: CollectorRegistry | None = None, heartbeat_s: float = HEARTBEAT_S) -> ASGIApp:
-    """The application of one query function; the container is started by the first request."""
-    startup = Startup(container.start)
-    metrics = registry or registry_of(lambda: query_metrics([container]))
-    routes = QueryRoutes(container, heartbeat_s, startup.ensure)
-    app = Starlette(
-        routes=[*health_routes(startup, container.ready, metrics), *routes.routes()],
-        exception_handlers={DrasiError: on_drasi_error},
-    )
-    return PushFront({"/changes": container.changes, "/control": container.control}, app, before=startup.ensure)
+def query_app(container: Stores, *, heartbeat_s: float = HEARTBEAT_S) -> ASGIApp:
+    """The application of one query container that has started."""
+    registry = registry_of(lambda: query_metrics([container]))
+    routes = [*health_routes(container.ready, registry), *QueryRoutes(container, heartbeat_s).routes()]
+    app = Starlette(routes=routes, exception_handlers={DrasiError: on_drasi_error})
+    return PushFront({"/changes": container.changes, "/control": container.control}, app)
 
 
 def write_view(view: View) -> Iterable[bytes]:

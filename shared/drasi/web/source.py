@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import msgspec
-from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from drasi.errors import DrasiError
 from drasi.sources.function import SourceFunction
 from drasi.web.answers import on_drasi_error
 from drasi.web.health import health_routes
 from drasi.web.metrics import registry_of, source_metrics
-from drasi.web.startup import Startup
 
 
 class Subscription(msgspec.Struct, rename="camel"):
@@ -83,23 +81,9 @@ def routes_app(routes: list[BaseRoute]) -> Starlette:
     return Starlette(routes=routes, exception_handlers={DrasiError: on_drasi_error})
 
 
-class SourceApp:
-    """One source's function: health, and its routes once it has started, also below ``/sources/{id}``."""
-
-    def __init__(self, source_id: str, source: SourceFunction, *, registry: CollectorRegistry | None = None) -> None:
-        self._startup = Startup(source.start)
-        metrics = registry or registry_of(lambda: source_metrics({source_id: source.status()}))
-        health = health_routes(self._startup, lambda: bool(source.status().get("available")), metrics)
-        work = SourceRoutes(source).routes()
-        self._health = {route.path for route in health if isinstance(route, Route)}
-        self._app = routes_app([*health, Mount(f"/sources/{source_id}", routes=work), *work])
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan" and scope["path"] not in self._health:
-            await self._startup.ensure()
-        await self._app(scope, receive, send)
-
-
 def source_app(source_id: str, source: SourceFunction) -> ASGIApp:
-    """The application of one source function; the source is started by the first request."""
-    return SourceApp(source_id, source)
+    """The application of one source that has started: health, and its routes, also below ``/sources/{id}``."""
+    registry = registry_of(lambda: source_metrics({source_id: source.status()}))
+    health = health_routes(lambda: bool(source.status().get("available")), registry)
+    routes = SourceRoutes(source).routes()
+    return routes_app([*health, Mount(f"/sources/{source_id}", routes=routes), *routes])
