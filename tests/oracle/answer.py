@@ -101,8 +101,9 @@ class Oracle:
         """The answer now, with the open choices made as given."""
         self.arrivals.begin()
         evaluation = Evaluation(Scope(graph, {}, self.parameters), self.arrivals, choices or Choices())
-        [part] = self.query.parts
-        rows = evaluation.run(part.clauses)
+        if len(self.query.parts) > 1:
+            raise NotImplementedError("UNION")
+        rows = evaluation.run(self.query.parts[0].clauses)
         return Answer([(row.identity, dict(row.variables)) for row in rows], evaluation.errors)
 
     def commit(self) -> None:
@@ -121,7 +122,7 @@ class Evaluation:
 
     def run(self, clauses: tuple[tree.Clause, ...]) -> list[Row]:
         rows = [Row({})]
-        for place, clause in enumerate(clauses):
+        for place, clause in enumerate(with_filters(clauses)):
             match clause:
                 case tree.Match():
                     rows = [found for row in rows for found in self.matched(clause, row)]
@@ -300,6 +301,20 @@ class Evaluation:
             return aggregates.aggregate(call.name, values, self.choices.choose, argument)
         except Raised as raised:
             return raised
+
+
+def with_filters(clauses: tuple[tree.Clause, ...]) -> list[tree.Clause]:
+    """The clauses, with a WHERE that follows a MATCH and its WHERE joined to it: it drops the same rows, and of a row that one
+    of them drops the other's error is none."""
+    joined: list[tree.Clause] = []
+    for clause in clauses:
+        before = joined[-1] if joined else None
+        if isinstance(clause, tree.Filter) and isinstance(before, tree.Match) and not before.optional:
+            where = clause.where if before.where is None else tree.Binary("AND", before.where, clause.where)
+            joined[-1] = replace(before, where=where)
+        else:
+            joined.append(clause)
+    return joined
 
 
 def variables(pattern: tree.PathPattern) -> list[str]:

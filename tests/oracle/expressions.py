@@ -54,15 +54,12 @@ def fits(labels: tree.LabelExpression | None, element: Element) -> bool:
 
 
 def conjuncts(expression: tree.Expression | None) -> list[tree.Expression]:
-    """The operands of the ANDs at the top, a chain of comparisons among them."""
+    """The operands of the ANDs at the top."""
     match expression:
         case None:
             return []
         case tree.Binary(operator="AND"):
             return conjuncts(expression.left) + conjuncts(expression.right)
-        case tree.Comparison() if len(expression.rest) > 1:
-            firsts = [expression.first, *(operand for _, operand in expression.rest)]
-            return [tree.Comparison(left, (link,)) for left, link in zip(firsts, expression.rest, strict=False)]
     return [expression]
 
 

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, ROUND_UP, Decimal
+from decimal import (
+    ROUND_CEILING,
+    ROUND_DOWN,
+    ROUND_FLOOR,
+    ROUND_HALF_DOWN,
+    ROUND_HALF_EVEN,
+    ROUND_HALF_UP,
+    ROUND_UP,
+    Decimal,
+    InvalidOperation,
+)
 from fractions import Fraction
 from typing import Any
 
@@ -121,7 +131,7 @@ def char_length(x: Value) -> Value:
 def read(converter: Callable[[str], Value], written: str) -> Value:
     try:
         return converter(written.strip())
-    except ValueError:
+    except (ValueError, InvalidOperation):
         return None
 
 

@@ -259,7 +259,7 @@ class Writer:
         if aggregating and self.sometimes(8):
             having = f"WHERE count(*) > {self.one('012')} "
         for _ in range(self.number_of(1, 3)):
-            self.item(items, after, keyed=aggregating or distinct)
+            self.item(items, after, keyed=aggregating or distinct, elements=not having)
         if aggregating and not having:
             for _ in range(self.number_of(1, 2)):
                 call, kind = self.aggregate()
@@ -281,10 +281,10 @@ class Writer:
             text += f" WHERE {self.condition(1)}"
         return text
 
-    def item(self, items: list[str], after: Names, *, keyed: bool) -> None:
+    def item(self, items: list[str], after: Names, *, keyed: bool, elements: bool) -> None:
         name = self.fresh("v")
         match self.number_of(0, 4):
-            case 0 | 1 if self.names.elements():
+            case 0 | 1 if self.names.elements() and elements:
                 kept = self.one(self.names.elements())
                 (after.nodes if kept in self.names.nodes else after.relations).append(name)
                 items.append(f"{kept} AS {name}")

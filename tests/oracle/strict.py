@@ -45,7 +45,7 @@ def element(value: Any, bags: bool, identity: bool) -> str:
     start, end = getattr(value, "start", None), getattr(value, "end", None)
     if identity:
         return f"({name})" if start is None else f"-[{name}]-"
-    properties = strict({k: v for k, v in value.properties.items() if v is not None}, bags=bags)
+    properties = strict(dict(value.properties), bags=bags)
     labels = list(value.labels)
     if start is None or end is None:
         return f"({name} :{labels} {properties})"

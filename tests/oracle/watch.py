@@ -179,7 +179,7 @@ class Watch:
     def check_errors(self, answer: Answer) -> None:
         """Every erring combination of elements is reported, and nothing where nothing errs."""
         reported = self.query.errors()
-        elements = {frozenset((element.source, element.id) for element in error.elements) for error in reported}
+        elements = {frozenset(error.elements) for error in reported}
         for error in answer.errors:
             if error.elements:
                 assert error.elements in elements, f"{self.text}: {error} is not among {reported}"

@@ -129,8 +129,10 @@ class Engine:
             return []
         self._check(changes)
         effects: Effects = {}
+        self.graph.graves = {}
         for change in changes:
             self._apply(change, effects)
+        self.graph.graves = None
         return self._finish(effects, max(map(_time, changes)))
 
     def advance(self, to: int) -> list[tuple[str, Diff]]:
@@ -174,6 +176,8 @@ class Engine:
                         removes = True
                 elif name.__class__ is not str:
                     check_property(name, value, f"{record.source}/{record.id}")
+            elif value is None:
+                removes = True
         new = {**old, **sent}
         if removes:
             new = {name: value for name, value in new.items() if value is not None}
@@ -239,7 +243,7 @@ class Engine:
         relation = self.graph.relation(element.source, element.id)
         fresh = relation is None
         if relation is None:
-            relation = RelationRecord(element.source, element.id)
+            relation = self.graph.new_relation(element.source, element.id)
         properties = _merged(None if replace else relation.properties, element.properties)
         start = relation.start if element.start is None else self._end(element, element.start)
         end = relation.end if element.end is None else self._end(element, element.end)
@@ -365,10 +369,21 @@ class Engine:
                 self._running[name].rebuild(memory)
         self._forget_interests()
 
-    def elements(self) -> Iterable[NodeRecord | RelationRecord]:
-        """Every element."""
-        yield from self.graph.all_nodes()
-        yield from self.graph.all_relations()
+    def elements(self, source: str | None = None) -> Iterable[NodeRecord | RelationRecord]:
+        """Every element; with ``source`` those that came from it."""
+        if source is None:
+            yield from self.graph.all_nodes()
+            yield from self.graph.all_relations()
+            return
+        for node in self.graph.nodes.get(source, {}).values():
+            if node.properties is not None:
+                yield node
+        yield from self.graph.relations.get(source, {}).values()
+
+    def knows(self, source: str, id: str) -> bool:  # noqa: A002
+        """Whether the graph has the element."""
+        node = self.graph.node(source, id)
+        return (node is not None and node.properties is not None) or self.graph.relation(source, id) is not None
 
 
 def module_of(compiled: Compiled) -> Module:

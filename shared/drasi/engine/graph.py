@@ -94,11 +94,17 @@ def with_properties(record: Record, properties: Properties, effective_from: int)
 
 
 class Graph:
-    """Elements by source and id."""
+    """Elements by source and id.
 
-    __slots__ = ("labelled", "nodes", "relations", "typed")
+    Attributes:
+        graves: During a transaction, the records that left in it: an element that returns is the same record, so that its rows
+            are the same rows. None outside of one.
+    """
+
+    __slots__ = ("graves", "labelled", "nodes", "relations", "typed")
 
     def __init__(self) -> None:
+        self.graves: dict[tuple[type[Record], str, str], Record] | None = None
         self.nodes: dict[str, dict[str, NodeRecord]] = {}
         self.relations: dict[str, dict[str, RelationRecord]] = {}
         self.labelled: dict[str, dict[NodeRecord, None]] = {}
@@ -159,8 +165,14 @@ class Graph:
             nodes = self.nodes[source] = {}
         record = nodes.get(id)
         if record is None:
-            record = nodes[id] = NodeRecord(source, id)
+            grave = self.graves.pop((NodeRecord, source, id), None) if self.graves else None
+            record = nodes[id] = grave if isinstance(grave, NodeRecord) else NodeRecord(source, id)
         return record
+
+    def new_relation(self, source: str, id: str) -> RelationRecord:  # noqa: A002
+        """A record for a relation that is not there."""
+        grave = self.graves.pop((RelationRecord, source, id), None) if self.graves else None
+        return grave if isinstance(grave, RelationRecord) else RelationRecord(source, id)
 
     def set_relation(
         self,
@@ -190,12 +202,16 @@ class Graph:
         self._unlink(record)
         del self.relations[record.source][record.id]
         record.properties = None
+        if self.graves is not None:
+            self.graves[RelationRecord, record.source, record.id] = record
         for node in (record.start, record.end):
             self._forget(node)
 
     def _forget(self, node: NodeRecord) -> None:
         if node.properties is None and not node.outgoing and not node.incoming:
             self.nodes[node.source].pop(node.id, None)
+            if self.graves is not None:
+                self.graves[NodeRecord, node.source, node.id] = node
 
     def _link(self, record: RelationRecord, labels: Labels, start: NodeRecord, end: NodeRecord) -> None:
         record.labels = labels

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from drasi.values import Node, Relation
 from drasi.values.identity import same
 
 
@@ -43,6 +44,16 @@ class Representations:
             self._settle()
         if not late:
             self.late = None
+
+    def replace(self, member: Any, old: Any, new: Any) -> None:
+        """What ``member`` holds changes. It keeps its place if nothing but the content of elements does."""
+        if not _alike(old, new):
+            self.leave(member)
+            self.enter(member, new)
+        elif self.late is not None and member in self.late:
+            self.late[member] = new
+        else:
+            self.shown = new
 
     # --- rebuilding: the order of arrival comes from a snapshot, the members from the graph ---
 
@@ -76,3 +87,17 @@ class Representations:
         for member in run:
             del late[member]
         self.shown = shown
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """As ``same``, but elements by identity: as keys they are what they were, whatever their properties became."""
+    kind = type(a)
+    if kind is not type(b):
+        return False
+    if kind is Node or kind is Relation:
+        return (a.source, a.id) == (b.source, b.id)
+    if kind is list:
+        return len(a) == len(b) and all(map(_alike, a, b))
+    if kind is dict:
+        return a.keys() == b.keys() and all(_alike(value, b[key]) for key, value in a.items())
+    return same(a, b)

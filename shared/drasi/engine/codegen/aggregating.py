@@ -201,9 +201,7 @@ class AggregateCode:
         if self._keys:
             with write.block(f"if g.late is not None or not ({self._settled('a')}):"):
                 write.line(f"old, new = {self._shown('b')}, {self._shown('a')}")
-                with write.block("if not same(old, new):"):
-                    write.line("g.leave(member)")
-                    write.line("g.enter(member, new)")
+                write.line("if not same(old, new): g.replace(member, old, new)")
         if not self._positions():
             return
         with write.block(f"if {self._any_failure('a')} or {self._any_failure('b')}:"):

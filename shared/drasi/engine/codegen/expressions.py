@@ -241,6 +241,8 @@ class Expressions:
         if place is not None:
             return TRUE if node.negated else FALSE
         operand = self.compile(node.operand)
+        if "null" not in operand.types:
+            return TRUE if node.negated else FALSE
         return self._assign(f"{operand.code} is {'not ' if node.negated else ''}None", BOOL)
 
     def _text_test(self, node: tree.Binary) -> Atom:

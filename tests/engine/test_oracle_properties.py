@@ -1,0 +1,111 @@
+"""The incremental answer is the oracle's after every change: random queries, graphs and change streams.
+
+An example is a seed. Each is a query of the supported language and some thirty events; whatever fails is reduced to the fewest
+changes that still fail. ``DRASI_PROPERTIES=thorough`` runs until stopped by its far greater number of examples.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.oracle.changes import Change, stream
+from tests.oracle.queries import PARAMETERS, Writer
+from tests.oracle.watch import Watch
+
+THOROUGH = os.environ.get("DRASI_PROPERTIES") == "thorough"
+examples = settings(
+    max_examples=100_000 if THOROUGH else 400,
+    derandomize=not THOROUGH,
+    deadline=None,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+)
+Events = list[list[Change]]
+
+
+def run(text: str, events: Events, fork: int) -> None:
+    """The query from construction through all events and back to the empty graph; restored from a snapshot on the way."""
+    watch = Watch(text, PARAMETERS)
+    for number, event in enumerate(events):
+        if number == fork:
+            watch.fork()
+        watch.event(event)
+    watch.take_away()
+
+
+def failure(text: str, events: Events, fork: int) -> BaseException | None:
+    try:
+        run(text, events, fork)
+    except Exception as error:
+        return error
+    return None
+
+
+def reduced(events: Events, fails: Callable[[Events], bool]) -> Events:
+    """Fewer changes that still fail: events, then changes within them, dropped as long as it does."""
+    dropped = True
+    while dropped:
+        dropped = False
+        for place in reversed(range(len(events))):
+            shorter = events[:place] + events[place + 1 :]
+            if fails(shorter):
+                events, dropped = shorter, True
+        for place, event in enumerate(events):
+            for change in reversed(range(len(event))):
+                less = event[:change] + event[change + 1 :]
+                if less and fails([*events[:place], less, *events[place + 1 :]]):
+                    events, event, dropped = [*events[:place], less, *events[place + 1 :]], less, True
+    return events
+
+
+def check(text: str, events: Events, fork: int) -> None:
+    first = failure(text, events, fork)
+    if first is None:
+        return
+    kind = type(first)
+    events = reduced(events, lambda fewer: type(failure(text, fewer, fork)) is kind)
+    told = "\n".join(str(event) for event in events)
+    raise AssertionError(f"{text}\nfork before event {fork}\n{told}") from failure(text, events, fork)
+
+
+@examples
+@given(st.integers(0, 2**48))
+def test_the_incremental_answer_is_the_oracles(seed: int) -> None:
+    random = Random(seed)
+    text = Writer(random).query()
+    events = stream(random)
+    check(text, events, random.randrange(len(events)))
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def replayed(hash_seed: str) -> bytes:
+    path = os.pathsep.join((str(ROOT), str(ROOT / "shared")))
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": path}
+    done = subprocess.run([sys.executable, "-m", "tests.oracle.replay"], check=True, capture_output=True, env=environment, cwd=ROOT)
+    return done.stdout
+
+
+def test_no_result_depends_on_hash_order() -> None:
+    first = replayed("0")
+    assert first.count(b"\n") > 300
+    assert replayed("1") == first
+    assert replayed("4294967295") == first
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_the_reducer_keeps_what_fails(number: int) -> None:
+    events = stream(Random(number))
+    wanted = events[-1][0]
+    left = reduced(events, lambda fewer: any(change is wanted for event in fewer for change in event))
+    assert left == [[wanted]]
