@@ -153,7 +153,7 @@ def rewriting(text: str, item: Expression, item_text: str, offending: list[Expre
         at = stop
     combined += text[at : start + len(item_text)]
     columns = ", ".join(written if written == name else f"{written} AS {name}" for written, name in names.items())
-    return f"group first, combine afterwards: WITH {columns} … {combined}"
+    return f"group first, combine afterwards: WITH {columns} RETURN {combined}"
 
 
 def _end(node: Expression, index: int, brackets: dict[int, int]) -> int | None:

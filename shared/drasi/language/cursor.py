@@ -114,7 +114,7 @@ class Cursor:
                 token.pos, "UnexpectedSyntax", f"{token.upper} is not allowed here", hint="a continuous query only reads"
             )
         found = "the end of the text" if token.kind == "end" else repr(token.text)
-        if not hint and token.kind == "name" and (close := nearest(token.text, CLAUSES)) and close != token.upper:
+        if token.kind == "name" and (close := nearest(token.text, CLAUSES)) and close != token.upper:
             hint = f"did you mean {close}?"
         return self.fail(token.pos, "UnexpectedSyntax", f"{message}, found {found}", hint=hint)
 

@@ -89,7 +89,7 @@ class ExpressionChecker:
 
     def _want(self, expression: Expression, found: Type, accepted: frozenset[str], what: str) -> None:
         if certainly_not(found, accepted):
-            raise self.fail(expression, "InvalidArgumentType", f"{what} takes {_names(accepted)}, this is a {found}")
+            raise self.fail(expression, "InvalidArgumentType", f"{what} takes {_names(accepted)}, this is {found}")
 
     # --- expressions --------------------------------------------------------------------------------------------------
 
@@ -210,7 +210,7 @@ class ExpressionChecker:
         subject = self.type_of(expression.subject, scope, context)
         if certainly_not(subject, _HAS_PROPERTIES):
             type_ = "SyntaxError" if subject == types.PATH else "TypeError"
-            message = f"a {subject} has no properties, so no .{expression.key}"
+            message = f"{subject} has no properties, so no .{expression.key}"
             raise self.fail(expression, "InvalidArgumentType", message, type=type_, hint=_property_hint(subject))
         if subject.name == "duration":
             if subject == _DIFFERENCE and expression.key in _COMPONENTS:
@@ -278,7 +278,8 @@ class ExpressionChecker:
             )
         found = arithmetic_type(operator, left, right)
         if found is None:
-            message = f"{operator} does not combine a {left} and a {right}"
+            known = [str(type_) for type_ in (left, right) if type_ != types.ANY]
+            message = f"{operator} does not {'combine' if len(known) > 1 else 'take'} {' and '.join(known)}"
             raise self.fail(expression, "InvalidArgumentType", message, hint=_arithmetic_hint(operator, left, right))
         return found
 
@@ -286,20 +287,20 @@ class ExpressionChecker:
         subject = self.type_of(expression.subject, scope, context)
         index = self.type_of(expression.index, scope, context)
         if certainly_not(subject, types.ELEMENTS | {"list", "map"}):
-            message = f"a {subject} has no items, so no [{'…'}]"
+            message = f"{subject} has no items, so no […]"
             raise self.fail(expression, "InvalidArgumentType", message, type="TypeError")
         if subject.name == "list" and certainly_not(index, _INTEGER):
-            message = f"a list's index is an integer, this is a {index}"
+            message = f"a list's index is an integer, this is {index}"
             raise self.fail(expression.index, "InvalidArgumentType", message, type="TypeError")
         return (subject.item or types.ANY) if subject.name == "list" else types.ANY
 
     def _slice(self, expression: tree.Slice, scope: Scope, context: Context) -> Type:
         subject = self.type_of(expression.subject, scope, context)
         if certainly_not(subject, _LIST):
-            raise self.fail(expression, "InvalidArgumentType", f"a {subject} has no items to slice", type="TypeError")
+            raise self.fail(expression, "InvalidArgumentType", f"{subject} has no items to slice", type="TypeError")
         for bound in (expression.start, expression.stop):
             if bound is not None and certainly_not(found := self.type_of(bound, scope, context), _INTEGER):
-                message = f"a slice's bound is an integer, this is a {found}"
+                message = f"a slice's bound is an integer, this is {found}"
                 raise self.fail(bound, "InvalidArgumentType", message, type="TypeError")
         return subject if subject.name == "list" else types.LIST
 
@@ -408,7 +409,7 @@ class ExpressionChecker:
         for index, (argument, type_) in enumerate(zip(call.arguments, found, strict=True)):
             accepted = function.accepted(index)
             if accepted and certainly_not(type_, accepted):
-                message = f"{call.written or call.name} takes {_names(accepted)}, this is a {type_}"
+                message = f"{call.written or call.name} takes {_names(accepted)}, this is {type_}"
                 raise self.fail(argument, "InvalidArgumentType", message)
         if call.name == "cast" and isinstance(name := call.arguments[1], tree.Literal) and isinstance(name.value, str):
             self._cast_type(name, name.value)

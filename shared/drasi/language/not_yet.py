@@ -81,4 +81,4 @@ def _path(path: tree.PathPattern) -> Iterator[tuple[str, int]]:
         yield "named path", path.pos
     for relation in path.relations:
         if relation.length is not None:
-            yield "variable-length relation", relation.length.pos or relation.pos
+            yield "variable-length relation", relation.length.pos

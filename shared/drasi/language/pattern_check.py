@@ -67,7 +67,7 @@ class PatternChecker(ExpressionChecker):
                 raise self.undefined(node, name, bound)
             self._name(name, types.NODE, bound)
         elif certainly_not(bound[name], _NODE):
-            raise self.fail(node, "VariableTypeConflict", f"{name} is a {bound[name]}, here it is used as a node")
+            raise self.fail(node, "VariableTypeConflict", f"{name} is {bound[name]}, here it is used as a node")
 
     def _bind_relation(self, relation: tree.RelationPattern, bound: Scope, here: set[str], introduce: bool) -> None:
         name = relation.variable
@@ -84,7 +84,7 @@ class PatternChecker(ExpressionChecker):
                 relation.length is not None and known.item is not None and certainly_not(known.item, _RELATION)
             ):
                 wanted = "a relation" if relation.length is None else "a list of relations"
-                raise self.fail(relation, "VariableTypeConflict", f"{name} is a {known}, here it is used as {wanted}")
+                raise self.fail(relation, "VariableTypeConflict", f"{name} is {known}, here it is used as {wanted}")
             if name in here:
                 hint = "give each relation its own name; within one MATCH no relation occurs twice"
                 message = f"the relation {name} is bound twice in one MATCH"

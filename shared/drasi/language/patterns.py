@@ -197,7 +197,7 @@ class PatternParser(ExpressionParser):
     def _label_and(self) -> tree.LabelExpression:
         pos = self.token.pos
         operands = [self._label()]
-        while self.at("&") or (self.at(":") and not self.at("(", 2) and self._label_follows(1)):
+        while self.at("&") or (self.at(":") and self._label_follows(1)):
             self.advance()
             operands.append(self._label())
         return operands[0] if len(operands) == 1 else tree.LabelAnd(tuple(operands), pos=pos)

@@ -31,17 +31,11 @@ def excerpt(text: str, pos: int) -> str:
     at = min(column - 1, len(line))
     if len(line) > _WIDEST:
         left = max(0, min(at - _WIDEST // 2, len(line) - _WIDEST))
-        cut = line[left : left + _WIDEST]
-        line = ("…" if left else "") + cut + ("…" if left + _WIDEST < len(_full(text, start)) else "")
-        at = at - left + (1 if left else 0)
+        right = left + _WIDEST
+        line, at = ("…" if left else "") + line[left:right] + ("…" if right < len(line) else ""), at - left + (1 if left else 0)
     # Tabs stay, so that the caret stands below its character whatever their width.
     blank = "".join("\t" if character == "\t" else " " for character in line[:at])
     return f"{line}\n{blank}^"
-
-
-def _full(text: str, start: int) -> str:
-    found = _LINE_END.search(text, start)
-    return text[start : found.start() if found else len(text)]
 
 
 def error_at(

@@ -74,6 +74,6 @@ class ProcedureChecker(ProjectionChecker):
             found, expected = self.type_of(argument, scope, inside), type_named(written)
             accepted = types.NUMBERS if expected in (types.FLOAT, types.NUMBER) else frozenset({expected.name})
             if expected != types.ANY and certainly_not(found, accepted):
-                message = f"the argument {name} of {call.name} is {written}, this is a {found}"
+                message = f"the argument {name} of {call.name} is {written}, this is {found}"
                 raise self.fail(argument, "InvalidArgumentType", message)
         return call.arguments

@@ -85,7 +85,7 @@ class QueryChecker(ProcedureChecker):
                     clauses.append(checked)
                 case tree.Filter(where=where):
                     if rest := self._filter(where, scope, context, having):
-                        clauses.append(replace(clause, where=rest))
+                        _add_filter(clauses, replace(clause, where=rest))
                 case tree.Unwind():
                     scope = self._unwind(clause, scope, context)
                     clauses.append(clause)
@@ -140,7 +140,7 @@ class QueryChecker(ProcedureChecker):
     def _unwind(self, clause: tree.Unwind, scope: Scope, context: Context) -> Scope:
         found = self.type_of(clause.items, scope, replace(context, no_aggregates="in UNWIND"))
         if certainly_not(found, _LIST):
-            message = f"UNWIND takes a list, this is a {found}"
+            message = f"UNWIND takes a list, this is {found}"
             raise self.fail(clause.items, "InvalidArgumentType", message, hint="put it in brackets: [x]")
         if clause.variable in scope:
             raise self.fail(clause, "VariableAlreadyBound", f"{clause.variable} is bound already")
@@ -208,6 +208,16 @@ class QueryChecker(ProcedureChecker):
                 return tree.IsNull(operand, True, pos=node.pos)
             case _:
                 return node
+
+
+def _add_filter(clauses: list[tree.Clause], added: tree.Filter) -> None:
+    """Adds a WHERE of its own; after a MATCH that is not optional it is one more condition of that."""
+    last = clauses[-1] if clauses else None
+    if isinstance(last, tree.Match) and not last.optional:
+        conditions = [*conjuncts(last.where), added.where] if last.where is not None else [added.where]
+        clauses[-1] = replace(last, where=conjunction(conditions))
+    else:
+        clauses.append(added)
 
 
 def _imported(part: tree.SingleQuery, scope: Scope) -> Scope:

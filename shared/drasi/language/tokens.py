@@ -17,8 +17,9 @@ Kind = OneOf["name", "quoted", "integer", "float", "string", "parameter", "symbo
 
 _BLANK = re.compile(r"(?:[\s\u180e\u200b\ufeff]|//[^\r\n]*|/\*.*?\*/)+", re.DOTALL)
 _NAME = re.compile(r"[^\W\d]\w*")
+_PARAMETER_NAME = re.compile(r"\w+")
 _QUOTED = re.compile(r"`((?:[^`]|``)*)`")
-_NUMBER = re.compile(r"(?:\d+\.\d+|\.\d+|\d+)(?:[eE][+-]?\d+)?|0[xX]|0[oO]")
+_NUMBER = re.compile(r"(?:\d+\.\d+|\.\d+|\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _RADIX = re.compile(r"0[xX][0-9a-fA-F]+|0[oO][0-7]+")
 _SYMBOL = re.compile(r"<=|>=|<>|!=|=~|\+=|\.\.|[-+*/%^=<>()\[\]{},.:;|&!]")
 _PLAIN_STRING = {"'": re.compile(r"[^'\\]*"), '"': re.compile(r'[^"\\]*')}
@@ -127,9 +128,10 @@ def _number(text: str, pos: int) -> Token:
     end = found.end()
     written = found.group()
     bad_tail = _NAME.match(text, end)
-    if bad_tail or written in ("0x", "0X", "0o", "0O") or re.fullmatch(r"0\d+", written) or text[end : end + 1].isdigit():
+    leading_zero = re.fullmatch(r"0\d+", written)
+    if bad_tail or leading_zero or text[end : end + 1].isdigit():
         whole = text[pos : bad_tail.end() if bad_tail else end]
-        if re.fullmatch(r"0\d+", written):
+        if leading_zero:
             hint = "a decimal number does not begin with 0; octal is 0o17, hexadecimal 0x1F"
         else:
             hint = "numbers are 12, 0x1F, 0o17, 1.5, 6.02E-23; names do not begin with a digit unless they are in backticks"
@@ -183,8 +185,10 @@ def _escape(text: str, pos: int) -> tuple[str, int]:
         if code > 0x10FFFF or 0xD800 <= code < 0xE000:
             raise error_at(text, pos, "InvalidUnicodeLiteral", f"U+{code:04X} is no character")
         return chr(code), end
-    message = f"\\{letter} is no escape" if letter else "this string is not closed"
-    raise error_at(text, pos, "UnexpectedSyntax", message, hint=r"escapes are \\ \' \" \b \f \n \r \t \uXXXX \UXXXXXXXX")
+    if not letter:
+        raise error_at(text, pos, "UnexpectedSyntax", "this string is not closed")
+    message = f"\\{letter} is no escape"
+    raise error_at(text, pos, "InvalidUnicodeLiteral", message, hint=r"escapes are \\ \' \" \b \f \n \r \t \uXXXX \UXXXXXXXX")
 
 
 def _parameter(text: str, pos: int) -> Token:
@@ -192,7 +196,7 @@ def _parameter(text: str, pos: int) -> Token:
     if text[after : after + 1] == "`":
         name, end = _quoted(text, after)
         return Token("parameter", name, None, "", pos, end)
-    found = re.compile(r"\w+").match(text, after)
+    found = _PARAMETER_NAME.match(text, after)
     if found is None:
         raise error_at(text, pos, "UnexpectedSyntax", "a parameter's name must follow $", hint="$name, $`a name`, $0")
     return Token("parameter", found.group(), None, "", pos, found.end())

@@ -13,7 +13,10 @@ class Type:
     item: Type | None = None
 
     def __str__(self) -> str:
-        return self.name
+        """As it reads in a sentence: ``a string``, ``an integer``."""
+        if self.name in ("anything", "null"):
+            return self.name
+        return f"{'an' if self.name[0] in 'aeiou' else 'a'} {self.name}"
 
 
 ANY = Type("anything")
