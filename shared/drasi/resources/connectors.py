@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,8 +10,7 @@ from drasi.reactions.port import ReactionKind
 from drasi.resources.config_value import inline, secret_references
 from drasi.resources.findings import Findings
 from drasi.resources.known import Known
-from drasi.resources.load import TextUnreadable, read_text
-from drasi.resources.problems import Path, did_you_mean, dotted
+from drasi.resources.problems import Path, Problem, did_you_mean, dotted
 from drasi.resources.resource import REACTION, SOURCE
 from drasi.resources.schema import Violation, convert, merged
 from drasi.resources.shape import ignored_field
@@ -42,7 +41,7 @@ class KindFacts:
         strict: Whether members that the schema does not name are errors.
         service_schemas: Per service of a provider, its own schema (or None).
         services: The names of services there are.
-        check: Checks one query's configuration.
+        entry: The registry's own entry, if it is one of its kinds.
         built: Whether something here implements it.
     """
 
@@ -50,7 +49,7 @@ class KindFacts:
     schema: Mapping[str, Any] | None
     services: tuple[str, ...]
     service_schemas: Mapping[str, Mapping[str, Any] | None]
-    check: Callable[[Any], list[tuple[str, str, int, int]]] | None
+    entry: SourceKind | ReactionKind | None
     built: bool
 
 
@@ -88,7 +87,7 @@ def kind_facts(kind: str, word: str, known: Known) -> KindFacts | None:
         schema=schema,
         services=services,
         service_schemas=service_schemas,
-        check=getattr(entry, "check", None),
+        entry=entry,
         built=built,
     )
 
@@ -167,6 +166,11 @@ def _check_properties(facts: KindFacts, spec: Mapping[str, Any], findings: Findi
             )
         elif name not in members and _is_runtime(name):
             ignored_field((*path, name), "it steers Drasi Server's runtime", findings)
+        elif name in getattr(facts.entry, "ignored", ()):
+            ignored_field((*path, name), "it means nothing here", findings)
+        elif name in getattr(facts.entry, "not_yet", ()):
+            here = (*path, name)
+            findings.warn(here, "NotYet", f"{dotted(here)}: the property '{name}' of {facts.name} is not built yet", key=True)
     if facts.schema is None:
         return
     elsewhere = {name for service in _service_properties(spec).values() for name in service}
@@ -226,34 +230,35 @@ def _check_queries(facts: KindFacts | None, spec: Mapping[str, Any], known: Know
     queries = spec.get("queries")
     if not isinstance(queries, dict):
         return
-    for query, configuration in queries.items():
-        path: Path = ("spec", "queries", query)
+    for query in queries:
         if query not in known.queries:
             findings.warn(
-                path,
+                ("spec", "queries", query),
                 "MissingQuery",
                 f"query '{query}' does not exist yet; the reaction waits for it",
                 hint=did_you_mean(query, known.queries),
                 key=True,
             )
-        if configuration is not None and not isinstance(configuration, str | dict):
-            continue
-        parsed = configuration
-        text = configuration if isinstance(configuration, str) else ""
-        if isinstance(configuration, str):
-            try:
-                parsed = read_text(configuration)
-            except TextUnreadable as error:
-                message = f"{dotted(path)}: {error.detail}"
-                findings.error_inside(path, "InvalidQueryConfig", message, text, error.line, error.column)
-                continue
-        if facts is None or facts.check is None:
-            continue
-        for inner, message, line, column in facts.check(parsed):
-            where = f"{dotted(path)}.{inner}" if inner else dotted(path)
-            # A place in the text is that of a template; what has none is about the configuration's members.
-            code = "InvalidTemplate" if line else "InvalidQueryConfig"
-            findings.error_inside((*path, *([inner] if inner else [])), code, f"{where}: {message}", "", line, column)
+    from drasi.reactions.configuration import check_reaction
+
+    kind = facts.entry if facts is not None and isinstance(facts.entry, ReactionKind) else ReactionKind("")
+    properties = spec.get("properties")
+    texts = {query: item for query, item in queries.items() if item is None or isinstance(item, str | dict)}
+    for found in check_reaction(kind, properties if isinstance(properties, dict) else {}, texts):
+        path = f"spec.{found.path}"
+        message = found.message if found.message.startswith(path) else f"{path}: {found.message}"
+        problem = Problem(path=path, code=found.code, message=message, hint=found.hint or None)
+        if found.line:
+            problem.line, problem.column, problem.excerpt = found.line, found.column, found.excerpt or None
+        else:
+            place = findings.document.place(("spec", *_steps(found.path)))
+            problem.line, problem.column = place or (None, None)
+        (findings.warnings if found.code == "IgnoredField" else findings.errors).append(problem)
+
+
+def _steps(path: str) -> Path:
+    """The first members of a dotted path: a query's name has no dots, and below it the text has its own places."""
+    return tuple(path.split(".")[:2])
 
 
 def _check_secrets(spec: Mapping[str, Any], known: Known, findings: Findings) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from drasi.resources.load import Document
 from drasi.resources.problems import Path, Problem, caret, dotted
 
@@ -50,8 +52,15 @@ def _inside(path: Path, code: str, message: str, text: str, line: int, column: i
     problem = Problem(path=dotted(path), code=code, message=message, hint=hint or None)
     if line:
         problem.line, problem.column = line, column
-        problem.excerpt = caret(text, line, column) or None
+        problem.excerpt = caret(text, line, column, _width(text, line, column)) or None
     return problem
+
+
+def _width(text: str, line: int, column: int) -> int:
+    """How many carets the word at a place is wide."""
+    lines = text.splitlines()
+    word = re.match(r"\w+", lines[line - 1][column - 1 :]) if line <= len(lines) else None
+    return len(word[0]) if word is not None else 1
 
 
 def type_name(value: object) -> str:

@@ -79,33 +79,6 @@ def from_data(data: Any, number: int = 1, file: str = "") -> Document:
     return Document(number, data, "", file)
 
 
-def read_text(text: str) -> Any:
-    """Reads one YAML or JSON value, for texts inside manifests.
-
-    Raises:
-        TextUnreadable: With ``line`` and ``column``.
-    """
-    documents = load(text)
-    if not documents:
-        return None
-    error = documents[0].error or (documents[1].error if len(documents) > 1 else None)
-    if error is not None:
-        raise TextUnreadable(error.hint or error.message, error.line or 1, error.column or 1)
-    if len(documents) > 1:
-        raise TextUnreadable("more than one document", 1, 1)
-    return documents[0].data
-
-
-class TextUnreadable(ValueError):
-    """A text inside a manifest is no YAML."""
-
-    def __init__(self, detail: str, line: int, column: int) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.line = line
-        self.column = column
-
-
 def _failure(number: int, text: str, file: str, error: _Unreadable) -> Document:
     excerpt = caret(text, error.line, error.column or 1) if error.line else None
     problem = Problem(

@@ -36,8 +36,7 @@ def check_text(spec: Mapping[str, Any], container: Mapping[str, Any] | None, kno
     for warning in checked.warnings:
         findings.warn_inside(_QUERY, warning.code, warning.message, text, warning.line, warning.column)
     for missing in checked.not_yet:
-        place = f" (line {missing.line}, column {missing.column})" if missing.line else ""
-        message = f"{missing.construct} is not built yet{place}"
+        message = f"{missing} is not built yet"
         findings.warn_inside(_QUERY, "NotYet", message, text, missing.line, missing.column)
     _check_parameters(spec, checked.parameters, findings)
     _check_labels(spec, checked.query, text, findings)
@@ -82,19 +81,11 @@ def _check_labels(spec: Mapping[str, Any], query: Any, text: str, findings: Find
 
     nodes: dict[str, int] = {}
     types: dict[str, int] = {}
-    labelled: set[str] = set()
-    bare: list[tuple[str | None, int]] = []
     for part in descendants(query):
         if isinstance(part, tree.NodePattern):
-            if part.labels is None:
-                bare.append((part.variable, part.pos))
-            else:
-                labelled |= {part.variable} if part.variable else set()
-                for label in _required(part.labels):
-                    nodes.setdefault(label.name, label.pos or part.pos)
+            for label in _required(part.labels):
+                nodes.setdefault(label.name, label.pos or part.pos)
         elif isinstance(part, tree.RelationPattern):
-            if not part.types:
-                bare.append((None, part.pos))
             for name in part.types:
                 types.setdefault(name, part.pos)
     supplied = _supplied(spec)
@@ -105,12 +96,6 @@ def _check_labels(spec: Mapping[str, Any], query: Any, text: str, findings: Find
                     line, column = locate(text, pos)
                     message = f"no subscription and no middleware supplies the {word} '{name}'"
                     findings.warn_inside(_QUERY, "UnsubscribedLabel", message, text, line, column, hint=did_you_mean(name, have))
-    open_place = next((pos for variable, pos in bare if variable is None or variable not in labelled), None)
-    # The second mention of a variable needs no label of its own.
-    if open_place is not None:
-        line, column = locate(text, open_place)
-        message = f"a pattern without labels at line {line}, column {column}: all elements of the sources are kept"
-        findings.warn_inside(_QUERY, "Unlabelled", message, text, line, column)
 
 
 def _required(labels: Any) -> Iterator[Any]:
