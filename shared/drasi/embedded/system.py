@@ -29,7 +29,6 @@ from drasi.web.health import health_routes
 from drasi.web.installation import Installation
 from drasi.web.management import management_app
 from drasi.web.metrics import query_metrics, reaction_metrics, registry_of, source_metrics
-from drasi.web.startup import Startup
 
 STATE_FILE = "drasi.db"
 DRAIN_S = 10.0
@@ -118,13 +117,11 @@ class EmbeddedSystem:
         await self.runtime.close(self._drain_s)
 
     def _router(self) -> Router:
-        startup = Startup(_nothing)
-        startup.begin()
         registry = registry_of(self._metrics)
         return Router(
             self.runtime,
             management_app(self.installation),
-            health_routes(startup, self._ready, registry),
+            health_routes(self._ready, registry),
             console=console_app(self.installation),
             page=self._page,
             panel=self._panel,
@@ -138,10 +135,6 @@ class EmbeddedSystem:
         yield from query_metrics(self.runtime.containers.values())
         yield from source_metrics({name: running.function.status() for name, running in self.runtime.sources.items()})
         yield from reaction_metrics({name: running.function.status() for name, running in self.runtime.reactions.items()})
-
-
-async def _nothing() -> None:
-    return
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
