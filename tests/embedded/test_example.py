@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from drasi.embedded.example import Driver, ExampleFailed, find
+from tests.embedded.waiting import until
 
 CODE = """
 import time
@@ -34,12 +35,6 @@ async def hello(request):
 def routes(state):
     return [Route("/hello", hello)]
 """
-
-
-async def _until(path: Path) -> None:
-    async with asyncio.timeout(10):
-        while not path.exists():  # noqa: ASYNC110 -- written by another process
-            await asyncio.sleep(0.01)
 
 
 def test_a_directory_of_manifests_alone_has_none(tmp_path: Path) -> None:
@@ -87,7 +82,7 @@ async def test_the_driver_is_a_process_that_is_stopped(tmp_path: Path) -> None:
     assert example is not None
     driver = Driver(example, tmp_path)
     await driver.start()
-    await _until(tmp_path / "driven")
+    await asyncio.to_thread(until, (tmp_path / "driven").exists, "drive is called")
     pid = driver.pid
     assert pid is not None
     await driver.stop()
@@ -108,13 +103,19 @@ asyncio.run(main())
 """
 
 
-async def test_the_driver_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+def test_the_driver_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     (tmp_path / "example.py").write_text(CODE)
     with subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
-        await _until(tmp_path / "driven")
+        until((tmp_path / "driven").exists, "drive is called")
         parent.kill()
-    async with asyncio.timeout(10):
-        while Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes():
-            await asyncio.sleep(0.01)
+    until(lambda: not _command(pid), "the driver has ended")
+
+
+def _command(pid: int) -> bytes:
+    """The command line of a process; empty when it has ended (a zombie has none)."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""

@@ -34,8 +34,7 @@ def test_a_second_one_is_told_who_has_it(tmp_path: Path) -> None:
 
 
 def test_in_one_process_too(tmp_path: Path) -> None:
-    with StateLock(tmp_path):
-        with pytest.raises(AlreadyRunning, match="not open yet"):
-            StateLock(tmp_path).acquire()
+    with StateLock(tmp_path), pytest.raises(AlreadyRunning, match="not open yet"):
+        StateLock(tmp_path).acquire()
     with StateLock(tmp_path):
         pass
