@@ -9,13 +9,14 @@ import { Room, Statement } from "./room.js";
 import { Scene } from "./scene.js";
 
 const STREAM = "reactions/comfort-page/events";
+const QUERIES = ["room-comfort", "floor-comfort", "building-comfort", "room-alert", "floor-alert", "building-alert"];
 
 function useLive() {
   const [, draw] = useState(0);
   const live = useRef(null);
   if (!live.current) {
     let due = false;
-    live.current = new Live(STREAM, () => {
+    live.current = new Live(STREAM, QUERIES, () => {
       if (due) return;
       due = true; // a burst of changes is drawn once a frame
       requestAnimationFrame(() => {

@@ -1,15 +1,19 @@
 // The answers of all queries, kept current by one stream of server-sent events.
 //
-// The stream begins with a snapshot of each query (`h`, then an `r` per row) and goes on with what changes (`i`, `u`, `d`), without
+// The stream begins with the result of each query (`h`, then an `r` per row) and goes on with what changes (`i`, `u`, `d`), without
 // gap or repeat, also across a reconnection. So the rows here are the answer, not an approximation of it.
+//
+// An `h` does not say of which query. Those of a new stream are one for each query; any other means that the server could not go on
+// where we were (its log is trimmed), and everything is read anew.
 
 const HISTORY = 240;
 const SAMPLES = 120;
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
 
 export class Live {
-  constructor(url, changed) {
-    this.url = url;
+  constructor(url, queries, changed) {
+    this.url = `${url}?query=${queries.join(",")}`;
+    this.queries = queries;
     this.changed = changed;
     this.rows = new Map(); // query id → row id → row
     this.history = new Map(); // room id → [[ms, comfort level] …]
@@ -33,6 +37,8 @@ export class Live {
   open() {
     const stream = new EventSource(this.url);
     this.stream = stream;
+    this.rows.clear();
+    this.results = 0;
     stream.onopen = () => {
       this.state = "live";
       this.attempts = 0;
@@ -41,7 +47,13 @@ export class Live {
     };
     stream.onmessage = (message) => {
       this.lastSeen = Date.now();
-      this.take(JSON.parse(message.data));
+      const item = JSON.parse(message.data);
+      if (item.op === "h" && ++this.results > this.queries.length) {
+        this.close();
+        this.open();
+        return;
+      }
+      this.take(item);
       this.changed();
     };
     stream.onerror = () => {
@@ -62,7 +74,7 @@ export class Live {
 
   take({ op, payload }) {
     const query = payload?.source?.queryId;
-    if (op === "h") return query ? this.answer(query).clear() : this.rows.clear();
+    if (op === "h") return;
     if (op === "x") return this.control(query, payload.kind);
     const rows = this.answer(query);
     const at = payload.source.ts_ms;
