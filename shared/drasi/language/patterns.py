@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal as OneOf
 
+from drasi.errors import QueryError
 from drasi.language import tree
 from drasi.language.expressions import ExpressionParser
 
@@ -131,15 +132,15 @@ class PatternParser(ExpressionParser):
         direction: OneOf["out", "in", "both"] = "both" if incoming == outgoing else ("in" if incoming else "out")
         return tree.RelationPattern(variable, types, direction, length, properties, where, pos=pos)
 
-    def _bad_relation(self) -> Exception:
+    def _bad_relation(self) -> QueryError:
         token = self.token
-        if token.kind == "symbol" and token.text in (":", "&", "!"):
-            hint = "a relation has one type; alternatives are -[:A|B]->"
-        elif token.kind in ("integer", "symbol") and token.text in ("..", *map(str, range(10))):
+        if token.kind == "integer" or self.at(".."):
             hint = "variable length is written -[:T*1..3]->"
+        elif self.at(":") or self.at("&") or self.at("!"):
+            hint = "a relation has one type; alternatives are -[:A|B]->"
         else:
             hint = "-[r:TYPE*1..3 {key: value}]->"
-        if token.kind == "integer" or (token.kind == "symbol" and token.text in ("..", ":", "-", "|")):
+        if token.kind == "integer" or self.at("..") or self.at(":"):
             return self.fail(token.pos, "InvalidRelationshipPattern", "this is no relation pattern", hint=hint)
         return self.unexpected("']' expected to close the relation pattern", hint=hint)
 

@@ -89,7 +89,8 @@ class ProjectionChecker(PatternChecker):
     def _items(self, clause: tree.Projection, scope: Scope, outer: Scope) -> tuple[tree.Item, ...]:
         if not clause.star:
             return clause.items
-        names = [name for name in scope if name not in outer]
+        # Inside EXISTS, COUNT and COLLECT the surroundings count only where nothing else is in scope.
+        names = [name for name in scope if name not in outer] or list(scope)
         if not names and not clause.items and clause.final:
             hint = "give the pattern's elements names, or write expressions"
             raise self.fail(clause, "NoVariablesInScope", "RETURN * needs variables in scope", hint=hint)

@@ -211,11 +211,11 @@ class QueryChecker(ProcedureChecker):
 
 
 def _add_filter(clauses: list[tree.Clause], added: tree.Filter) -> None:
-    """Adds a WHERE of its own; after a MATCH that is not optional it is one more condition of that."""
+    """Adds a WHERE of its own: one more condition of the clause before it where that says the same."""
     last = clauses[-1] if clauses else None
-    if isinstance(last, tree.Match) and not last.optional:
-        conditions = [*conjuncts(last.where), added.where] if last.where is not None else [added.where]
-        clauses[-1] = replace(last, where=conjunction(conditions))
+    if isinstance(last, tree.Projection) or (isinstance(last, tree.Match) and not last.optional):
+        before = conjuncts(last.where) if last.where is not None else []
+        clauses[-1] = replace(last, where=conjunction([*before, *conjuncts(added.where)]))
     else:
         clauses.append(added)
 
