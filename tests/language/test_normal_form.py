@@ -45,7 +45,7 @@ def test_a_where_after_optional_match_stays_apart() -> None:
 
 
 def test_deeply_nested_subqueries_are_brought_to_normal_form_once() -> None:
-    depth = 20
+    depth = 12
     text = "MATCH (a) WHERE " + "EXISTS { MATCH (a)-->() WHERE " * depth + "true" + " RETURN * }" * depth + " RETURN a"
     found = [node for node in descendants(checked(text).query) if isinstance(node, tree.Subquery)]
     assert len(found) == depth

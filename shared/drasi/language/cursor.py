@@ -6,8 +6,8 @@ from drasi.errors import QueryError
 from drasi.language.place import error_at, nearest
 from drasi.language.tokens import Token, matching_brackets, tokenize
 
-DEEPEST = 100
-"""Levels of nesting a text may have. Every consumer of the tree may recurse over it."""
+DEEPEST = 64
+"""Levels of nesting a text may have: the parser and every consumer of the tree recurse over them, several frames a level."""
 
 # Names that begin or join clauses and operators. They may be property keys, labels, types and map keys, and in backticks
 # anything; as variables they would make a text read differently than it looks.

@@ -6,7 +6,6 @@ from typing import Literal as OneOf
 
 from drasi.language import tree
 from drasi.language.clauses import ClauseParser
-from drasi.language.cursor import DEEPEST
 from drasi.language.gql import GqlParser
 from drasi.language.place import error_at
 from drasi.language.walk import deeper_than
@@ -14,8 +13,8 @@ from drasi.language.walk import deeper_than
 Language = OneOf["cypher", "gql"]
 ColumnNames = OneOf["text", "short"]
 
-# What lies between the query and its expressions counts too.
-_DEEPEST_TREE = DEEPEST + 20
+# Chains of operators make trees deep without nesting; what lies between the query and its expressions counts too.
+_DEEPEST_TREE = 110
 
 
 def parse(text: str, language: str = "cypher", column_names: str = "text") -> tree.Query:
@@ -43,6 +42,6 @@ def parse(text: str, language: str = "cypher", column_names: str = "text") -> tr
         raise parser.unexpected("the end of the query expected")
     if too_deep := deeper_than(query, _DEEPEST_TREE):
         hint = "give parts of it names with WITH … AS name"
-        message = f"this expression is more than {DEEPEST} levels deep"
+        message = f"this expression has more than {_DEEPEST_TREE} levels"
         raise error_at(text, too_deep.pos, "UnexpectedSyntax", message, hint=hint)
     return query
