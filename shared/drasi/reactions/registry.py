@@ -18,11 +18,11 @@ GROUP = "drasi.reactions"
 _BUILT = {
     "Log": "drasi.reactions.log",
     "Http": "drasi.reactions.http",
+    "SSE": "drasi.reactions.sse",
 }
 """Kind → the module whose ``KIND`` it is."""
 
 _KNOWN: dict[str, tuple[str, ...]] = {
-    "SSE": ("sse",),
     "Debug": (),
     "SignalR": (),
     "Result": (),
