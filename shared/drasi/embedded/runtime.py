@@ -30,33 +30,8 @@ from drasi.statefile import StateFile
 from drasi.web.source import SourceRoutes, routes_app
 from drasi.web.stores import Stores
 
-RESERVED: Final = frozenset(
-    (
-        "v1",
-        "api-doc",
-        "swagger-ui",
-        "queries",
-        "sources",
-        "reactions",
-        "panel",
-        "healthz",
-        "readyz",
-        "metrics",
-        "changes",
-        "control",
-        "results",
-    )
-)
-"""First words of paths: a query of one of these names could not be read at ``GET /{id}``."""
-
 _RETRY_S: Final = (1.0, 2.0, 5.0, 15.0, 60.0)
 _log = structlog.get_logger("drasi.embedded")
-
-
-class ReservedName(DrasiError):
-    """A query that is named like a path of ours."""
-
-    code: ClassVar[str] = "InvalidName"
 
 
 class NotHere(DrasiError):
@@ -245,10 +220,6 @@ class EmbeddedRuntime:
     # queries
 
     async def _ensure_query(self, resource: Resource) -> None:
-        if resource.name in RESERVED:
-            raise ReservedName(
-                f"a query cannot be named '{resource.name}': that is a path of this system", hint="give it another name"
-            )
         container = _container_of(resource)
         if container not in self.containers:
             raise NotHere(f"Query container {container} does not exist", hint=f"apply a QueryContainer named {container}")
