@@ -69,7 +69,7 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
         if name.casefold() == folded:
             return name
         # Two edits turn any short word into any other.
-        allowed = 2 if len(word) > 3 else 1
+        allowed = min(2, len(word) // 2)
         distance = _edits(folded, name.casefold(), allowed)
         if distance <= allowed and (best is None or (distance, name) < best):
             best = (distance, name)

@@ -27,11 +27,12 @@ def check_text(spec: Mapping[str, Any], container: Mapping[str, Any] | None, kno
     names = spec.get("columnNames") or "short"
     if not isinstance(language, str) or language.lower() not in ("cypher", "gql") or names not in ("short", "text"):
         return
+    parsed = None
     try:
         parsed = cypher.parse(text, language=language.lower(), column_names=names)
         checked = cypher.check(parsed, text=text, parameters=None, language=language.lower())
     except QueryError as error:
-        _report(error, text, findings)
+        _report(error, parsed, text, findings)
         return
     for warning in checked.warnings:
         findings.warn_inside(_QUERY, warning.code, warning.message, text, warning.line, warning.column)
@@ -43,9 +44,10 @@ def check_text(spec: Mapping[str, Any], container: Mapping[str, Any] | None, kno
     _check_archive(spec, container, checked.query, findings)
 
 
-def _report(error: QueryError, text: str, findings: Findings) -> None:
+def _report(error: QueryError, parsed: Any, text: str, findings: Findings) -> None:
     if error.detail == "ColumnNameConflict":
-        findings.error_inside(_QUERY, "ColumnNameConflict", error.message, text, error.line, error.column, hint=error.hint)
+        message = _conflict(parsed) or error.message
+        findings.error_inside(_QUERY, "ColumnNameConflict", message, text, error.line, error.column)
         return
     if error.type == "NotYet":
         place = f" at line {error.line}, column {error.column}" if error.line else ""
@@ -54,6 +56,17 @@ def _report(error: QueryError, text: str, findings: Findings) -> None:
     place = f" at line {error.line}, column {error.column}" if error.line else ""
     message = f"{error.type}: {error.detail}: {error.message}{place}"
     findings.error_inside(_QUERY, "QueryError", message, text, error.line, error.column, hint=error.hint)
+
+
+def _conflict(parsed: Any) -> str | None:
+    """The message for two equal columns, with their numbers, where the text alone tells them."""
+    items = parsed.parts[0].clauses[-1].items if parsed is not None else ()
+    names = [item.name for item in items]
+    for second, name in enumerate(names):
+        first = names.index(name)
+        if first != second:
+            return f"two columns are named '{name}' (columns {first + 1} and {second + 1}); give one an alias"
+    return None
 
 
 def _check_parameters(spec: Mapping[str, Any], used: Any, findings: Findings) -> None:

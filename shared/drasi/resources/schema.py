@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from drasi.resources.config_value import is_reference
 from drasi.resources.findings import type_name
-from drasi.resources.problems import Path, did_you_mean, dotted, listed
+from drasi.resources.problems import Path, did_you_mean, dotted, listed, nearest
 
 KEYWORDS = frozenset(
     {
@@ -199,6 +199,7 @@ def _members(
     members: Mapping[str, Any] = schema.get("properties", {})
     others = schema.get("additionalProperties", open_objects or not members)
     converted: dict[str, Any] = {}
+    meant: set[str | None] = set()
     for name, item in value.items():
         here = (*path, name)
         if name in members:
@@ -208,10 +209,11 @@ def _members(
         else:
             converted[name] = item
             if not others:
+                meant.add(nearest(name, members))
                 found.append(Violation(here, "unknown", f"{dotted(here)}: unknown field", did_you_mean(name, members)))
     found += [
         Violation((*path, name), "missing", f"'{name}' is required")
         for name in schema.get("required", ())
-        if value.get(name) is None and "default" not in members.get(name, {})
+        if value.get(name) is None and "default" not in members.get(name, {}) and name not in meant
     ]
     return converted

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from drasi.resources.findings import Findings
-from drasi.resources.problems import Path, did_you_mean, dotted, listed
+from drasi.resources.problems import Path, did_you_mean, dotted, listed, nearest
 
 
 class Shape(Protocol):
@@ -154,6 +154,7 @@ class Members:
         if not isinstance(value, dict):
             findings.wrong_type(path, "an object", value)
             return
+        meant: set[str | None] = set()
         for name, item in value.items():
             here = (*path, name)
             known = self.fields.get(name)
@@ -161,13 +162,14 @@ class Members:
                 if self.others is not None:
                     self.others(here, item, findings)
                 else:
-                    unknown_field(here, self.fields, findings)
+                    meant.add(unknown_field(here, self.fields, findings))
             elif known.ignored:
                 ignored_field(here, known.ignored, findings)
             elif item is not None:
                 known.shape.check(item, here, findings)
         for name, known in self.fields.items():
-            if known.required and value.get(name) is None:
+            # A misspelt member is one mistake, not two.
+            if known.required and value.get(name) is None and name not in meant:
                 findings.missing((*path, name))
         for rule in self.rules:
             rule(value, path, findings)
@@ -188,10 +190,13 @@ class Members:
         return filled
 
 
-def unknown_field(path: Path, known: Mapping[str, object], findings: Findings) -> None:
-    """Reports a member that no table has."""
+def unknown_field(path: Path, known: Mapping[str, object], findings: Findings) -> str | None:
+    """Reports a member that no table has; returns the one that was probably meant."""
     names = [name for name, item in known.items() if not (isinstance(item, Field) and item.ignored)]
-    findings.error(path, "UnknownField", f"{dotted(path)}: unknown field", hint=did_you_mean(str(path[-1]), names), key=True)
+    meant = nearest(str(path[-1]), names)
+    hint = f"did you mean '{meant}'?" if meant is not None else None
+    findings.error(path, "UnknownField", f"{dotted(path)}: unknown field", hint=hint, key=True)
+    return meant
 
 
 def ignored_field(path: Path, why: str, findings: Findings) -> None:

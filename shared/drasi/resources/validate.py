@@ -126,8 +126,6 @@ def _check(report: Report, known: Known) -> None:
     spec = data.get("spec")
     if spec is None:
         findings.missing(("spec",))
-        if kind in (SOURCE, REACTION):
-            findings.missing(("spec", "kind"))
     else:
         SPECS[kind].check(spec, ("spec",), findings)
     if isinstance(spec, dict):
@@ -154,14 +152,7 @@ def _check(report: Report, known: Known) -> None:
 
 def _check_envelope(data: Mapping[str, Any], kind: str, findings: Findings) -> None:
     version = data.get("apiVersion")
-    if version is None:
-        findings.missing(("apiVersion",))
-    elif version != "v1":
-        findings.error(("apiVersion",), "UnknownApiVersion", f"apiVersion '{version}' is not supported; use 'v1'")
-    if data.get("name") is None:
-        findings.missing(("name",))
-    else:
-        check_name(kind, data["name"], ("name",), findings)
+    meant: set[str | None] = set()
     stale = isinstance(version, str) and version.endswith("reactive-graph.io/v1")
     for name, value in data.items():
         known = _ENVELOPE.get(name)
@@ -169,12 +160,22 @@ def _check_envelope(data: Mapping[str, Any], kind: str, findings: Findings) -> N
             if name == "metadata" and (stale or (isinstance(value, dict) and "name" in value)):
                 hint = "write name: at the top level and apiVersion: v1"
                 findings.error(("metadata",), "UnknownField", "metadata: unknown field", hint=hint, key=True)
+                meant.add("name")
             else:
-                unknown_field((name,), _ENVELOPE, findings)
+                meant.add(unknown_field((name,), _ENVELOPE, findings))
         elif known.ignored:
             ignored_field((name,), known.ignored, findings)
         elif name in COMMON and value is not None:
             known.shape.check(value, (name,), findings)
+    if version is None:
+        if "apiVersion" not in meant:
+            findings.missing(("apiVersion",))
+    elif version != "v1":
+        findings.error(("apiVersion",), "UnknownApiVersion", f"apiVersion '{version}' is not supported; use 'v1'")
+    if data.get("name") is not None:
+        check_name(kind, data["name"], ("name",), findings)
+    elif "name" not in meant:
+        findings.missing(("name",))
 
 
 def _check_unique(reports: list[Report]) -> None:
