@@ -11,9 +11,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from drasi.embedded.runtime import EmbeddedRuntime
+from drasi.web.direct import routes_app
 from drasi.web.push import respond
 from drasi.web.query import QueryRoutes
-from drasi.web.source import routes_app
 
 _MANAGEMENT = frozenset(("v1", "api-doc", "swagger-ui", ".well-known"))
 _PAGE_HEADERS = (

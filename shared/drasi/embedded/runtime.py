@@ -27,7 +27,8 @@ from drasi.sources import registry as source_kinds
 from drasi.sources.function import SourceFunction
 from drasi.sources.state import FileState
 from drasi.statefile import StateFile
-from drasi.web.source import SourceRoutes, routes_app
+from drasi.web.direct import routes_app
+from drasi.web.source import SourceRoutes
 from drasi.web.stores import Stores
 
 _RETRY_S: Final = (1.0, 2.0, 5.0, 15.0, 60.0)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import msgspec
-from starlette.applications import Starlette
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
@@ -18,7 +17,7 @@ from drasi.container import Container
 from drasi.errors import DrasiError
 from drasi.reactions.port import View
 from drasi.values import to_json
-from drasi.web.answers import on_drasi_error
+from drasi.web.direct import routes_app
 from drasi.web.health import health_routes
 from drasi.web.metrics import query_metrics, registry_of
 from drasi.web.push import PushFront
@@ -128,8 +127,7 @@ def query_app(container: Stores, *, heartbeat_s: float = HEARTBEAT_S) -> ASGIApp
     """The application of one query container that has started."""
     registry = registry_of(lambda: query_metrics([container]))
     routes = [*health_routes(container.ready, registry), *QueryRoutes(container, heartbeat_s).routes()]
-    app = Starlette(routes=routes, exception_handlers={DrasiError: on_drasi_error})
-    return PushFront({"/changes": container.changes, "/control": container.control}, app)
+    return PushFront({"/changes": container.changes, "/control": container.control}, routes_app(routes))
 
 
 def write_view(view: View) -> Iterable[bytes]:

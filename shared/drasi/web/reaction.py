@@ -6,10 +6,10 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from drasi.reactions.function import ReactionFunction
+from drasi.web.direct import routes_app
 from drasi.web.health import health_routes
 from drasi.web.metrics import reaction_metrics, registry_of
 from drasi.web.push import PushFront
-from drasi.web.source import routes_app
 
 
 def reaction_app(reaction_id: str, reaction: ReactionFunction) -> ASGIApp:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import msgspec
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
-from drasi.errors import DrasiError
 from drasi.sources.function import SourceFunction
-from drasi.web.answers import on_drasi_error
+from drasi.web.direct import routes_app
 from drasi.web.health import health_routes
 from drasi.web.metrics import registry_of, source_metrics
 
@@ -74,11 +72,6 @@ class SourceRoutes:
     async def _stream(self, body: bytes) -> Response:
         lines = await self._source.acquire(body)
         return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
-
-
-def routes_app(routes: list[BaseRoute]) -> Starlette:
-    """An application of these routes with the library's errors as answers."""
-    return Starlette(routes=routes, exception_handlers={DrasiError: on_drasi_error})
 
 
 def source_app(source_id: str, source: SourceFunction) -> ASGIApp:
