@@ -78,6 +78,9 @@ class QueryReader(Protocol):
         """The events there are after ``after``, at most ``limit``; returns at once. Same errors."""
         ...
 
+    # A reader may also have ``async def status(self, query_id: str) -> Mapping[str, Any]``: the query's status
+    # (cli-and-api.md section 6). The Debug page shows it where it is there.
+
 
 class DeliveryFailed(DrasiError):
     """A row, or a whole event, that the target did not take.

@@ -19,11 +19,11 @@ _BUILT = {
     "Log": "drasi.reactions.log",
     "Http": "drasi.reactions.http",
     "SSE": "drasi.reactions.sse",
+    "Debug": "drasi.reactions.debug",
 }
 """Kind → the module whose ``KIND`` it is."""
 
 _KNOWN: dict[str, tuple[str, ...]] = {
-    "Debug": (),
     "SignalR": (),
     "Result": (),
     "EventGrid": ("eventgrid",),
