@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from drasi.errors import DrasiError
+from drasi.reactions.port import Gone
 from drasi.resources.problems import Problem
 from drasi.web.answers import answer_error
 
@@ -89,7 +90,10 @@ async def on_drasi_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, DrasiError)
     status = status_of(error)
     headers = {"Retry-After": "1"} if status == 503 else None
-    return problem(request, status, error.code, error.message, hint=error.hint, headers=headers)
+    more = None
+    if isinstance(error, Gone):
+        more = {"requested": error.requested, "earliest": error.earliest, "latest": error.latest}
+    return problem(request, status, error.code, error.message, hint=error.hint, headers=headers, more=more)
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
