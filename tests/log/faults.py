@@ -34,6 +34,14 @@ class FaultyLog:
     def durable(self) -> bool:
         return self._log.durable
 
+    @property
+    def retain_bytes(self) -> int:
+        return self._log.retain_bytes
+
+    @property
+    def retain_s(self) -> int:
+        return self._log.retain_s
+
     async def _step(self, method: str, count: int, when: str) -> None:
         if self._pause():
             await asyncio.sleep(0)

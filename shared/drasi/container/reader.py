@@ -19,7 +19,7 @@ class LocalReader:
         for container in self._containers.values():
             if query_id in container.queries():
                 return container
-        raise QueryNotFound(query_id)
+        raise QueryNotFound(f"View `{query_id}` not found")
 
     async def view(self, query_id: str) -> View:
         return self.container_of(query_id).view(query_id)

@@ -95,6 +95,16 @@ class Log(Protocol):
         """Whether entries outlive the process."""
         ...
 
+    @property
+    def retain_bytes(self) -> int:
+        """How much of it is kept for readers of old entries, if nobody says otherwise."""
+        ...
+
+    @property
+    def retain_s(self) -> int:
+        """How long an entry is kept at least past the snapshot that makes it superfluous."""
+        ...
+
     async def create(self, number: int, data: bytes) -> None:
         """Creates entry ``number``, which must be the one after the head.
 

@@ -1,0 +1,304 @@
+"""Messages of change topics: read, freed of duplicates, handed to the graphs that want them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from drasi.container.build import Fate
+from drasi.container.change import MalformedChange, made, subject
+from drasi.container.entry import Marker, Replay
+from drasi.container.group import Group
+from drasi.container.labels import NOTHING
+from drasi.container.state import State
+from drasi.container.watermarks import BY_ELEMENT
+from drasi.messages.changes import Element, SourceChange, decode_change, decode_changes, decode_items, encode
+from drasi.values import normalise
+
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+class Intake:
+    """Applies changes to a state."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._evaluation = state.evaluation
+
+    def message(self, data: bytes, source: str, enqueued_ns: int) -> None:
+        """A JSON array of changes, as it came."""
+        try:
+            changes = decode_changes(data)
+        except _UNREADABLE:
+            changes = self._readable(data, source)
+        transaction: str | None = None
+        for change in changes:
+            tx = change.payload.source.tx
+            if tx is None or tx != transaction:
+                if transaction is not None:
+                    self._flush(enqueued_ns)
+                transaction = tx
+            self._change(change, enqueued_ns)
+        self._flush(enqueued_ns)
+
+    def replay(self, item: Replay) -> None:
+        """A dead letter again: applied whatever the watermark says, unless a later change of its element was."""
+        state = self._state
+        letter = state.letters.get(item.letter)
+        if letter is None or letter.control:
+            state.outcome.replayed[item.letter] = 404
+            return
+        if letter.superseded and not item.force:
+            state.outcome.replayed[item.letter] = 409
+            return
+        state.letters.remove(item.letter)
+        try:
+            changes = [decode_change(item.data)]
+        except _UNREADABLE:
+            changes = self._readable(item.data, letter.source)
+        for change in changes:
+            self._change(change, state.at_ns, forced=True)
+            self._flush(state.at_ns)
+        state.outcome.replayed[item.letter] = 204
+
+    def marker(self, item: Marker) -> None:
+        """Every change up to the marker's position has come."""
+        try:
+            markers = [change.payload.source for change in decode_changes(item.data)]
+            if not markers:
+                raise msgspec.ValidationError("the array is empty")
+        except _UNREADABLE as error:
+            self._state.record(item.source, None, item.data, f"the marker cannot be read: {error}")
+            return
+        for origin in markers:
+            for group in self._state.by_source.get(origin.db, ()):
+                if origin.db in group.reading:
+                    group.reading[origin.db].mark(origin.partition or "", origin.position or "")
+
+    # --- one message ---
+
+    def _readable(self, data: bytes, source: str) -> list[SourceChange]:
+        """The items that can be read; the others become dead letters."""
+        try:
+            items = decode_items(data)
+        except _UNREADABLE as error:
+            self._state.record(source, None, data, f"the message is no JSON array of changes: {error}")
+            return []
+        changes = []
+        for raw in items:
+            content = bytes(raw)
+            try:
+                changes.append(decode_change(content))
+            except _UNREADABLE as error:
+                origin, position, element = _glimpse(content)
+                # Drasi's subscription events come on this topic, too.
+                if origin != "Drasi":
+                    self._state.record(origin or source, position, content, str(error), element)
+        return changes
+
+    def _refuse(self, change: SourceChange, error: ValueError) -> None:
+        origin = change.payload.source
+        element = change.payload.after or change.payload.before
+        self._state.record(origin.db, origin.position, encode(change), str(error), element.id if element is not None else None)
+
+    # --- one change ---
+
+    def _change(self, change: SourceChange, enqueued_ns: int, *, forced: bool = False) -> None:
+        state = self._state
+        origin = change.payload.source
+        source = origin.db
+        try:
+            element = subject(change)
+        except MalformedChange as error:
+            self._refuse(change, error)
+            return
+        if not forced and not self._new(change, element):
+            return
+        state.latest[source] = (origin.ts_ns, state.at_ns)
+        groups = state.by_source.get(source)
+        if groups is None:
+            return
+        if change.op == "t":
+            self._truncate(change, element, groups, enqueued_ns)
+            return
+        prepared: Any = None
+        for group in groups:
+            if source in group.reading:
+                routed = self._reconcile(group, change, element)
+            else:
+                routed = self._route(group, change, element, prepared)
+                if routed is not None and routed.__class__ is not self._evaluation.delete:
+                    prepared = routed
+            if routed is None:
+                continue
+            group.chunks.touch(group.engine.chunk_of(source, element.id))
+            if group.transaction:
+                group.waiting.append((change, element, routed))
+                continue
+            try:
+                results = group.engine.apply(routed)
+            except ValueError as error:
+                results = self._apply_normalised(group, change, element, error)
+            if results:
+                state.emit(results, change, enqueued_ns)
+            if group.engine.failed:
+                state.fail(group)
+        if state.letters.concern_elements:
+            state.letters.applied(source, element.id)
+
+    def _new(self, change: SourceChange, element: Element) -> bool:
+        """Whether the change has not been applied before."""
+        origin = change.payload.source
+        watermarks = self._state.watermarks
+        at_ms = self._state.at_ms
+        if origin.position is not None:
+            if origin.partition == BY_ELEMENT:
+                removed = change.op == "d"
+                if not watermarks.admit_element(origin.db, element.id, origin.position, removed=removed, at_ms=at_ms):
+                    return False
+            elif not watermarks.admit(origin.db, origin.partition or "", origin.position, at_ms):
+                return False
+        return origin.key is None or watermarks.admit_key(origin.db, origin.key, at_ms)
+
+    def _route(self, group: Group, change: SourceChange, element: Element, prepared: Any) -> Any:
+        """What the change is for a graph; None: nothing."""
+        origin = change.payload.source
+        if change.op == "d":
+            return self._delete(change, element)
+        wanted = group.held.get(origin.db, NOTHING)
+        if wanted.relation(element.labels) if origin.table == "rel" else wanted.node(element.labels):
+            return prepared if prepared is not None else self._made(change, element)
+        if group.engine.knows(origin.db, element.id):
+            # It lost its last label that anybody wants.
+            return self._delete(change, element)
+        return None
+
+    def _reconcile(self, group: Group, change: SourceChange, element: Element) -> Any:
+        """The same while something of the source is being read (see `drasi.container.build`)."""
+        origin = change.payload.source
+        source = origin.db
+        reading = group.reading[source]
+        relation = origin.table == "rel"
+        known = group.engine.knows(source, element.id)
+        held = group.held.get(source, NOTHING)
+        wanted = change.op != "d" and (held.relation(element.labels) if relation else held.node(element.labels))
+        fate = reading.fate(change, element, group.builds_of(source), known=known, wanted=wanted)
+        if fate is Fate.MERGE:
+            merged = reading.merged(change, element)
+            if merged is None:
+                return None
+            value = made(self._evaluation, source, merged, origin.ts_ns // 1_000_000, relation=relation)
+            return self._evaluation.insert(value)
+        if fate is not Fate.APPLY:
+            return None
+        if change.op == "d":
+            return self._delete(change, element)
+        following = group.following.get(source, NOTHING)
+        if following.relation(element.labels) if relation else following.node(element.labels):
+            return self._made(change, element)
+        return self._delete(change, element) if known else None
+
+    def _made(self, change: SourceChange, element: Element) -> Any:
+        origin = change.payload.source
+        value = made(self._evaluation, origin.db, element, origin.ts_ns // 1_000_000, relation=origin.table == "rel")
+        return self._evaluation.insert(value) if change.op == "i" else self._evaluation.update(value)
+
+    def _delete(self, change: SourceChange, element: Element) -> Any:
+        origin = change.payload.source
+        return self._evaluation.delete(origin.db, element.id, element.labels, origin.ts_ns // 1_000_000)
+
+    def _apply_normalised(self, group: Group, change: SourceChange, element: Element, error: ValueError) -> Any:
+        """Numbers beyond 64 bits are floats (wire.md section 9); what is malformed otherwise becomes a dead letter."""
+        try:
+            properties = normalise(element.properties, element.id)
+            if properties is element.properties:
+                raise error
+            element.properties = properties
+            return group.engine.apply(self._made(change, element))
+        except ValueError as refusal:
+            self._refuse(change, refusal)
+            return []
+
+    # --- several changes as one ---
+
+    def _flush(self, enqueued_ns: int) -> None:
+        """A transaction ends: graphs that evaluate by transactions do so now."""
+        state = self._state
+        for group in state.groups.values():
+            if not group.waiting:
+                continue
+            waiting, group.waiting = group.waiting, []
+            try:
+                results = group.engine.apply_transaction([routed for _, _, routed in waiting])
+            except ValueError:
+                results = group.engine.apply_transaction(self._good(waiting))
+            if results:
+                state.emit(results, waiting[0][0], enqueued_ns)
+            if group.engine.failed:
+                state.fail(group)
+
+    def _good(self, waiting: list[tuple[SourceChange, Element, Any]]) -> list[Any]:
+        """The changes of a transaction that are well formed in themselves; the others become dead letters."""
+        good = []
+        for change, element, routed in waiting:
+            try:
+                element.properties = normalise(element.properties, element.id)
+                again = routed if isinstance(routed, self._evaluation.delete) else self._made(change, element)
+                self._evaluation.engine().apply(again)
+            except ValueError as error:
+                self._refuse(change, error)
+            else:
+                good.append(again)
+        return good
+
+    def _truncate(self, change: SourceChange, before: Element, groups: list[Group], enqueued_ns: int) -> None:
+        """Every element whose id begins so, is deleted."""
+        origin = change.payload.source
+        labels = frozenset(before.labels)
+        for group in groups:
+            if origin.db in group.reading:
+                group.reading[origin.db].truncate(change)
+            gone = [
+                element
+                for element in group.engine.elements(origin.db)
+                if element.id.startswith(before.id)
+                and (not labels or not labels.isdisjoint(element.labels))
+                and self._evaluation.is_relation(element) == (origin.table == "rel")
+            ]
+            self._state.delete_all(group, gone, origin.ts_ns // 1_000_000, change, enqueued_ns)
+
+
+class _Origin(msgspec.Struct):
+    db: Any = None
+    position: Any = None
+
+
+class _Subject(msgspec.Struct):
+    id: Any = None
+
+
+class _Payload(msgspec.Struct):
+    source: _Origin | None = None
+    before: _Subject | None = None
+    after: _Subject | None = None
+
+
+class _Item(msgspec.Struct):
+    payload: _Payload
+
+
+_decode_glimpse = msgspec.json.Decoder(_Item).decode
+
+
+def _glimpse(content: bytes) -> tuple[str | None, str | None, str | None]:
+    """Source, position and element of an item that cannot be read as a change, as far as they can be seen."""
+    try:
+        payload = _decode_glimpse(content).payload
+    except _UNREADABLE:
+        return None, None, None
+    subject = payload.after or payload.before
+    origin = payload.source or _Origin()
+    found = (origin.db, origin.position, subject.id if subject is not None else None)
+    source, position, element = (value if isinstance(value, str) and value else None for value in found)
+    return source, position, element

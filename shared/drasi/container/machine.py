@@ -1,0 +1,170 @@
+"""The state machine: entries in, events out.
+
+``state(n+1), events(n+1) = step(state(n), entry(n+1))``. Nothing here does I/O, reads a clock or draws a random number; no result
+depends on hash order. So the same entries give the same events, byte for byte, in every process, and whoever reads the log knows
+what every other reader knows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import zstandard
+
+from drasi.container.entry import (
+    AnyItem,
+    Changes,
+    Configure,
+    Derived,
+    Discard,
+    Entry,
+    Forget,
+    Fragment,
+    Marker,
+    Part,
+    Remove,
+    Renew,
+    Replay,
+    Start,
+    Stop,
+    Tick,
+    Unreadable,
+    Upgrade,
+    decode_item,
+    encode_item,
+)
+from drasi.container.evaluation import Evaluation
+from drasi.container.intake import Intake
+from drasi.container.lifecycle import Lifecycle
+from drasi.container.settings import Settings
+from drasi.container.state import Outcome, State
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Events whose replay disagrees with what the log says they were."""
+
+    query: str
+    first: int
+    last: int
+    entry: int
+    same_version: bool
+
+
+class Machine(State):
+    """A state, and how an entry changes it.
+
+    Attributes:
+        mismatches: Replays that disagreed with a digest of the log; no part of the state.
+        evaluated, memories: Only while a snapshot is being loaded: per graph, its queries and what the engine remembered.
+    """
+
+    def __init__(self, evaluation: Evaluation, settings: Settings | None = None) -> None:
+        super().__init__(evaluation, settings or Settings())
+        self.mismatches: list[Mismatch] = []
+        self.evaluated: dict[int, list[str]] = {}
+        self.memories: dict[int, bytes] = {}
+        self._intake = Intake(self)
+        self._lifecycle = Lifecycle(self)
+
+    def apply(self, number: int, entry: Entry) -> Outcome:
+        """Evaluates the next entry."""
+        if number != self.number + 1:
+            raise ValueError(f"entry {number} does not follow entry {self.number}")
+        outcome = self.outcome = Outcome(number)
+        self.number = number
+        self.at_ns = entry.at_ns
+        self._verify(entry)
+        self.version = max(self.version, entry.version)
+        self.watermarks.expire(self.at_ms)
+        for item in entry.items:
+            self._guarded(item)
+        self._lifecycle.settle()
+        for group in self.groups.values():
+            self.check_row_errors(group)
+        self.close_runs()
+        return outcome
+
+    def carry(self, budget: int, skip: int = 0) -> list[Derived]:
+        """Events for the next entry to carry: the oldest that none carries yet, after ``skip`` runs, as many as fit."""
+        found: list[Derived] = []
+        for place, derived in enumerate(self.uncarried.values()):
+            if place < skip:
+                continue
+            budget -= derived.size
+            if budget < 0:
+                break
+            found.append(derived)
+        return found
+
+    def diverged(self, query: str, sequence: int) -> bool:
+        """Whether an event's replay gave something else than what was published."""
+        return any(mismatch.query == query and mismatch.first <= sequence <= mismatch.last for mismatch in self.mismatches)
+
+    def _verify(self, entry: Entry) -> None:
+        for derived in entry.derived:
+            mine = self.uncarried.pop(derived.key, None)
+            if mine is None:
+                continue
+            self.uncarried_bytes -= mine.size
+            if mine.digest != derived.digest:
+                last = max(mine.last, derived.last)
+                self.mismatches.append(
+                    Mismatch(derived.query, derived.first, last, derived.entry, same_version=entry.version == self.version)
+                )
+
+    def _guarded(self, item: AnyItem) -> None:
+        try:
+            self._take(item)
+        except Exception as error:
+            # A defect: the item is put aside, or every instance would meet it for ever.
+            for group in self.groups.values():
+                group.waiting.clear()
+            where = getattr(item, "source", None) or getattr(item, "query", None) or type(item).__name__
+            text = f"a defect in the container: {type(error).__name__}: {error}"
+            self.record(str(where), None, encode_item(item), text, control=True)
+
+    def _take(self, item: AnyItem) -> None:
+        match item:
+            case Changes():
+                self._intake.message(item.data, item.source, item.enqueued_ns)
+            case Part():
+                self._lifecycle.part(item)
+            case Marker():
+                self._intake.marker(item)
+            case Tick():
+                self._lifecycle.advance(item.ts_ns // 1_000_000, list(self.groups.values()))
+            case Configure():
+                self._lifecycle.configure(item)
+            case Remove():
+                self._lifecycle.remove(item.query)
+            case Start():
+                self._lifecycle.start(item.query)
+            case Stop():
+                self._lifecycle.stop(item.query)
+            case Renew():
+                self._lifecycle.renew(item.query)
+            case Fragment():
+                self._fragment(item)
+            case Unreadable():
+                self.record(item.where, None, item.data, item.error, control=True)
+            case Replay():
+                self._intake.replay(item)
+            case Discard():
+                self.letters.remove(item.letter)
+            case Forget():
+                self._lifecycle.forget(item)
+            case Upgrade():
+                pass
+
+    def _fragment(self, item: Fragment) -> None:
+        if item.index == 0:
+            self.fragments[item.origin] = (item.nonce, [])
+        nonce, slices = self.fragments.get(item.origin, (b"", []))
+        if nonce != item.nonce or len(slices) != item.index:
+            return
+        slices.append(item.data)
+        if len(slices) == item.of:
+            del self.fragments[item.origin]
+            self._take(decode_item(zstandard.ZstdDecompressor().decompress(b"".join(slices))))
+            self.outcome.completed.add(nonce)
