@@ -199,7 +199,7 @@ async def test_the_page_in_a_browser(site: Site, tmp_path: Any) -> None:
 
     async def status(query_id: str) -> dict[str, Any]:
         sample = [{"type": "ArithmeticError", "detail": "DivisionByZero", "message": "division by zero"}]
-        return {"status": "Running", "rowErrors": {"count": 1, "sample": sample}}
+        return {"status": "Running", "sequence": 5, "rowErrors": {"count": int(query_id == "room-comfort"), "sample": sample}}
 
     site.reader.status = status  # type: ignore[attr-defined]
     async with async_playwright() as driver:
@@ -228,9 +228,15 @@ async def test_the_page_in_a_browser(site: Site, tmp_path: Any) -> None:
         await page.locator("#filter").fill("room 2")
         await expect(page.locator("#rows tbody tr")).to_have_count(1)
         await page.locator("#filter").fill("")
+        await expect(page.locator("#rows tbody tr")).to_have_count(4)
         await page.screenshot(path=tmp_path / "light.png")
+        await expect(page.locator("nav a", has_text="room-comfort").locator(".dot.bad")).to_have_count(1)
+        await expect(page.locator("nav a", has_text="alerts").locator(".dot.good")).to_have_count(1)
         await page.locator("#theme").click()
         await page.screenshot(path=tmp_path / "dark.png")
+        await page.set_viewport_size({"width": 420, "height": 800})
+        await page.screenshot(path=tmp_path / "narrow.png")
+        await page.set_viewport_size({"width": 1280, "height": 800})
         await page.locator("nav a", has_text="alerts").click()
         await expect(page.locator("#empty")).to_be_visible()
         await expect(page.locator("#sequence")).to_have_text("5")

@@ -29,6 +29,7 @@ const page = {
   changedAt: null,
   marks: [], // times of the differences of the last seconds
   loading: false,
+  asked: "", // the query whose state is wanted at once
 };
 
 // What comes over the socket.
@@ -120,7 +121,8 @@ function drawFacts() {
 function ago(ms) {
   const seconds = Math.round(ms / 1000);
   if (seconds < 120) return `${seconds} s`;
-  return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  return seconds < 172800 ? `${Math.round(seconds / 3600)} h` : `${number.format(Math.round(seconds / 86400))} d`;
 }
 
 function matches(row) {
@@ -261,6 +263,7 @@ function follow(query) {
     else link.removeAttribute("aria-current");
   }
   attempts = 0;
+  page.asked = query;
   connect();
   inform();
 }
@@ -311,36 +314,59 @@ function banner(words, good = false) {
   if (good) bannerTimer = setTimeout(() => (line.hidden = true), 4000);
 }
 
-// State and errors of the query, which the stream does not carry.
+// State and errors of every query, which the stream does not carry.
+
+const SECONDS = 2;
+let round = 0;
 
 async function inform() {
-  const query = page.query;
-  if (!query || page.loading) return;
+  if (page.loading) return;
   page.loading = true;
+  round += 1;
   try {
-    const answer = await fetch(address(`api/queries/${encodeURIComponent(query)}/debug-information`));
-    if (!answer.ok || query !== page.query) return;
-    const known = await answer.json();
-    if (known.state) page.state = known.state;
-    const status = known.status ?? (await management(query));
-    const lines = [];
-    if (known.error) lines.push(known.error);
-    if (status?.errorMessage) lines.push(status.errorMessage);
-    const count = status?.rowErrors?.count ?? 0;
-    if (count) {
-      lines.push(`${number.format(count)} row(s) cannot be evaluated now and are held out:`);
-      for (const row of status.rowErrors.sample ?? []) lines.push(`${row.type}: ${row.detail}: ${row.message}`);
-    }
-    for (const [source, of] of Object.entries(status?.sources ?? {})) {
-      if (of?.message) lines.push(`source ${source}: ${of.message}`);
-    }
-    if (known.reaction?.lastError) lines.push(known.reaction.lastError);
-    showErrors(lines);
+    for (const link of document.querySelectorAll("nav a")) await informOf(link);
   } catch {
     // The banner already says that the connection is lost.
   } finally {
     page.loading = false;
   }
+}
+
+async function informOf(link) {
+  const query = link.dataset.query;
+  // Without a status each answer costs the query its whole result.
+  if (link.dataset.costly && round % 15 !== 1 && query !== page.asked) return;
+  page.asked = "";
+  const answer = await fetch(address(`api/queries/${encodeURIComponent(query)}/debug-information`));
+  if (!answer.ok) return;
+  const known = await answer.json();
+  link.dataset.costly = known.status === null ? "yes" : "";
+  const lines = troubles(known, known.status ?? (await management(query)));
+  if (query === page.query) {
+    if (known.state) page.state = known.state;
+    showErrors(lines);
+  } else if (known.sequence !== undefined && known.sequence !== null) {
+    link.querySelector(".sequence").textContent = number.format(known.sequence);
+  }
+  const running = (known.state ?? "") === "running";
+  link.querySelector(".dot").className = `dot ${lines.length ? "bad" : running ? "good" : ""}`;
+  link.title = lines.length ? lines[0] : (known.state ?? "");
+}
+
+function troubles(known, status) {
+  const lines = [];
+  if (known.error) lines.push(known.error);
+  if (status?.errorMessage) lines.push(status.errorMessage);
+  const count = status?.rowErrors?.count ?? 0;
+  if (count) {
+    lines.push(`${number.format(count)} row(s) cannot be evaluated now and are held out:`);
+    for (const row of status.rowErrors.sample ?? []) lines.push(`${row.type}: ${row.detail}: ${row.message}`);
+  }
+  for (const [source, of] of Object.entries(status?.sources ?? {})) {
+    if (of?.message) lines.push(`source ${source}: ${of.message}`);
+  }
+  if (known.reaction?.lastError) lines.push(known.reaction.lastError);
+  return lines;
 }
 
 // In one process the management API stands beside the reaction; elsewhere there is none, and nothing is shown.
@@ -386,7 +412,7 @@ async function begin() {
     const link = make("a");
     link.href = `#${encodeURIComponent(query)}`;
     link.dataset.query = query;
-    link.append(make("span", "", query), make("span", "sequence", ""));
+    link.append(make("span", "dot"), make("span", "query", query), make("span", "sequence"));
     find("queries").append(link);
   }
   const chosen = () => {
@@ -403,7 +429,7 @@ async function begin() {
   };
   addEventListener("hashchange", chosen);
   chosen();
-  setInterval(inform, 2000);
+  setInterval(inform, SECONDS * 1000);
   const frame = () => {
     draw();
     setTimeout(() => requestAnimationFrame(frame), 100);

@@ -113,8 +113,8 @@ class DebugReaction:
         return Response(msgspec.json.encode(body), media_type="application/json")
 
     async def _information(self, request: Request) -> Response:
-        """What is known of a query: its result's place, this reaction's standing, and the query's own status where the reader of
-        queries can give it."""
+        """What is known of a query: its own status where the reader of queries can give it, else the place of its result; and this
+        reaction's standing."""
         query_id = request.path_params["query"]
         if query_id not in self.rows:
             return _not_found(query_id)
@@ -126,11 +126,18 @@ class DebugReaction:
             "error": None,
         }
         try:
-            view = await self._given.reader.view(query_id)
-            known |= {"sequence": view.sequence, "timestamp": view.timestamp, "state": view.state, "rows": len(view.rows)}
             status = getattr(self._given.reader, "status", None)
             if status is not None:
-                known["status"] = await status(query_id)
+                known["status"] = status = await status(query_id)
+                known |= {
+                    "sequence": status.get("sequence"),
+                    "state": str(status.get("status", "")).lower(),
+                    "rows": status.get("rows"),
+                }
+            else:
+                # The whole result, for its size: the page asks less often when there is no status.
+                view = await self._given.reader.view(query_id)
+                known |= {"sequence": view.sequence, "timestamp": view.timestamp, "state": view.state, "rows": len(view.rows)}
         except DrasiError as error:
             known["error"] = error.message + (f"; {error.hint}" if error.hint else "")
         return Response(msgspec.json.encode(known), media_type="application/json")
