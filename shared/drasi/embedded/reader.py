@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
+from typing import Any
 
 from drasi.container import Container, SnapshotPart, SourceMissing
 from drasi.messages.changes import Element
@@ -32,6 +33,10 @@ class ProcessReader:
 
     async def read_events(self, query_id: str, after: int, limit: int) -> list[ResultEvent]:
         return await self._machine_of(query_id).read_events(query_id, after, limit)
+
+    async def status(self, query_id: str) -> Mapping[str, Any]:
+        """What pages of reactions show of a query's state."""
+        return self._machine_of(query_id).query_status(query_id)
 
 
 class ProcessSnapshots:
