@@ -380,6 +380,10 @@ class Engine:
                 yield node
         yield from self.graph.relations.get(source, {}).values()
 
+    def __len__(self) -> int:
+        """How many elements there are."""
+        return len(self._chunks)
+
     def knows(self, source: str, id: str) -> bool:  # noqa: A002
         """Whether the graph has the element."""
         node = self.graph.node(source, id)

@@ -38,6 +38,9 @@ class Chunks:
     def discard(self, record: Record) -> None:
         self._members[self.number(record.source, record.id)].pop(record, None)
 
+    def __len__(self) -> int:
+        return sum(map(len, self._members))
+
     def dump(self, chunk: int) -> bytes:
         return _encode([_element(record) for record in self._members[chunk]])
 
