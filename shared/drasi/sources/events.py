@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from drasi.messages.changes import Element, Origin, Payload, SourceChange
+from drasi.sources.properties import in_range
 
 _OPERATIONS: dict[str, Literal["i", "u", "d"]] = {"insert": "i", "update": "u", "delete": "d"}
 _TYPES = ("node", "relation")
@@ -71,18 +72,7 @@ def _element(given: dict[str, Any], has_ends: bool, *, deleted: bool, mistakes: 
             mistakes.append(Mistake(f"element.{name}", f"element.{name} must not be there: a node has no ends"))
         elif has_ends:
             ends[name] = end
-    return Element(str(identity), labels, _in_range(properties), ends["from"], ends["to"])
-
-
-def _in_range(value: Any) -> Any:
-    """Integers beyond int64 are floats (wire.md section 9)."""
-    if type(value) is int:
-        return value if -(2**63) <= value < 2**63 else float(value)
-    if type(value) is dict:
-        return {name: _in_range(item) for name, item in value.items()}
-    if type(value) is list:
-        return [_in_range(item) for item in value]
-    return value
+    return Element(str(identity), labels, in_range(properties), ends["from"], ends["to"])
 
 
 def _wrong(path: str, value: Any, expected: str) -> Mistake:

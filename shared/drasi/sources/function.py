@@ -38,6 +38,9 @@ _log = logging.getLogger("drasi.sources")
 _UNAVAILABLE = frozenset({"OriginUnavailable", "BusUnavailable", "StateUnavailable", "PositionLost", "Unexpected"})
 """Lines of the status with which a source counts as not available."""
 
+_WARNINGS = frozenset({"TransactionSplit"})
+"""Lines that say what has happened, not what is wrong now."""
+
 
 class _Acquire(msgspec.Struct):
     nodeLabels: list[str] = []  # noqa: N815 -- names of the wire
@@ -92,9 +95,7 @@ class SourceFunction:
         self._task: asyncio.Task[None] | None = None
         self._subscriptions = Subscriptions(state)
         self._dead_letters = DeadLetters(source_id, state)
-        self._publisher = Publisher(
-            source_id, bus, now_ns=now_ns, dead_letter=self._record_dead_letter, warn=self._warnings.__setitem__
-        )
+        self._publisher = Publisher(source_id, bus, now_ns=now_ns, dead_letter=self._record_dead_letter, warn=self._report)
         self._context = SourceContext(
             id=source_id,
             properties={**kind.defaults, **properties},
@@ -292,10 +293,11 @@ class SourceFunction:
         return SourceChange("u", Payload(Origin(self.id, "node", self._now_ns())))
 
     def _report(self, code: str, text: str | None) -> None:
+        lines = self._warnings if code in _WARNINGS else self._messages
         if text is None:
-            self._messages.pop(code, None)
-        elif self._messages.get(code) != text:
-            self._messages[code] = text
+            lines.pop(code, None)
+        elif lines.get(code) != text:
+            lines[code] = text
             _log.warning("source %s: %s: %s", self.id, code, text)
 
     async def _record_dead_letter(self, position: str, content: Mapping[str, Any], error: str) -> None:
