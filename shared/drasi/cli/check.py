@@ -40,7 +40,7 @@ def _described(word: str, report: Report, problem: Problem) -> str:
     place = document.file
     if inside_text:
         # The place is inside a text of the manifest; the manifest's own line leads there.
-        outer = placed(document, msgspec.structs.replace(problem, line=None, column=None))
+        outer = placed(document, msgspec.structs.replace(problem, excerpt=None))
         place += f":{outer.line}:{outer.column}" if outer.line else ""
     elif problem.line:
         place += f":{problem.line}:{problem.column}"

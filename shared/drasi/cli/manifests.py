@@ -67,8 +67,11 @@ def in_directory(directory: Path) -> list[Path]:
 
 
 def placed(document: Document, problem: Problem) -> Problem:
-    """The problem with the place in the file, where the server could not know it."""
-    if problem.line is None:
+    """The problem with its place in the file: the server has seen documents, not files.
+
+    What has an excerpt stands inside a text of the manifest, and keeps its place there.
+    """
+    if problem.excerpt is None:
         by_name = {dotted(path): path for path in document.places}
         name = problem.path
         while name not in by_name and name:

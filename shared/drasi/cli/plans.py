@@ -9,8 +9,6 @@ from drasi.cli.manifests import SUFFIXES, read
 from drasi.cli.options import OK, CommandFailed, Session
 from drasi.resources.resource import CONTINUOUS_QUERY, kind_named
 
-_CODE_BEGINS = ("code:", "generated code", "# generated")
-
 
 async def explain(session: Session, word: str, *, code: bool) -> int:
     """Files are compiled here; a name is asked of the installation."""
@@ -94,8 +92,5 @@ async def _running(session: Session, name: str) -> str:
 
 
 def _without_code(plan: str) -> str:
-    lines = plan.splitlines()
-    for index, line in enumerate(lines):
-        if line.strip().casefold().startswith(_CODE_BEGINS):
-            return "\n".join(lines[:index])
-    return plan
+    # The plan has no blank line; one stands between it and the code.
+    return plan.partition("\n\n")[0]

@@ -1,0 +1,91 @@
+"""The program itself: help, usage, completion, what it imports, and an installation that is not there."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from drasi.cli.main import main
+from tests.cli.conftest import Drasi
+
+VERBS = [
+    *("run", "apply", "delete", "list", "describe", "wait", "start", "stop", "errors"),
+    *("watch", "rows", "events", "explain", "validate", "version", "completion", "help"),
+]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["help"]])
+def test_help_names_every_verb(drasi: Drasi, arguments: list[str]) -> None:
+    assert drasi(*arguments) == 0
+    assert all(f"  {verb} " in drasi.out for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(drasi: Drasi, verb: str) -> None:
+    assert drasi(verb, "--help") == 0
+    assert drasi.out.startswith(f"Usage: drasi {verb}")
+    assert drasi("help", verb) == 0
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("completion", "help")])
+def test_every_verb_takes_what_all_verbs_take(drasi: Drasi, verb: str) -> None:
+    drasi(verb, "--help")
+    assert all(option in drasi.out for option in ("--namespace", "--output", "--quiet", "--no-color", "--url", "--token"))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["sail"], ["list"], ["rows", "q", "--format", "xml"], ["apply", "--sail"], ["wait", "-t", "301"]]
+)
+def test_wrong_usage(drasi: Drasi, arguments: list[str]) -> None:
+    assert drasi(*arguments) == 2
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
+def test_completion(drasi: Drasi, shell: str) -> None:
+    assert drasi("completion", shell) == 0
+    assert "_DRASI_COMPLETE" in drasi.out
+
+
+def test_nothing_listens(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        assert main(["list", "source", "--url", url]) == 1
+        assert capsys.readouterr().err == (
+            f"Error: nothing listens at {url}; start it with 'drasi run DIR', or say where it is with --url or DRASI_URL\n"
+        )
+        assert main(["version", "--url", url]) == 0
+        assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_what_is_not_allowed_is_exit_code_4(drasi: Drasi) -> None:
+    import httpx
+
+    from drasi.cli.options import transport
+    from drasi.web.guard import Guard
+
+    token = transport.set(httpx.ASGITransport(Guard(drasi.managed.app)))
+    try:
+        assert drasi("list", "source", "--url", "http://drasi.example.org") == 4
+    finally:
+        transport.reset(token)
+    assert "requests for host 'drasi.example.org' are refused" in drasi.err
+
+
+def test_help_imports_nothing_that_a_verb_needs() -> None:
+    code = (
+        "import sys\nfrom drasi.cli.main import main\nmain(['--help'])\n"
+        "heavy = {'httpx', 'ruamel', 'starlette', 'uvicorn', 'rich', 'drasi.resources'} & set(sys.modules)\n"
+        "print(sorted(heavy), file=sys.stderr)\nsys.exit(bool(heavy))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_python_m_drasi() -> None:
+    done = subprocess.run([sys.executable, "-m", "drasi", "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "Usage: drasi" in done.stdout
