@@ -231,6 +231,7 @@ class QueryDelivery:
             await self._snapshot()
         while True:
             self._pending.clear()
+            self._check_closing()
             pushed = self._take()
             batch = pushed or await self._reader.read_events(self.query_id, self._work.sequence, READ)
             try:
