@@ -58,7 +58,7 @@ BUILDINGS = (
     )),
     ("The Observatory", (
         ("Foyer", "Lecture Hall", "Map Room"),
-        ("Classroom 1", "Classroom 2", "Reading Room"),
+        ("Class 1", "Class 2", "Reading Room"),
         ("Optics", "Spectra", "Night Desk"),
         ("Dome", "Balcony", "Clock Room"),
     )),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
+from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -49,7 +50,7 @@ class Router:
         self._queries = routes_app(QueryRoutes(runtime).routes())
         self._panel = routes_app([Mount("/panel", routes=list(panel))])
         self._console = console
-        self._page = StaticFiles(directory=page, html=True) if page is not None else None
+        self._page = Starlette(routes=[Mount("/", StaticFiles(directory=page, html=True))]) if page is not None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         first, _, rest = scope["path"][1:].partition("/")
