@@ -220,7 +220,10 @@ def range_(a: Value, b: Value, step: Value = 1) -> Value:
         raise Raised("ArgumentError", "InvalidArgumentType")
     if step == 0:
         raise Raised("ArgumentError", "NumberOutOfRange")
-    return list(range(a, b + (1 if step > 0 else -1), step))
+    found = range(a, b + (1 if step > 0 else -1), step)
+    if len(found) > 100_000:
+        raise NotImplementedError("lists beyond the patience of an oracle")
+    return list(found)
 
 
 @strict("coll.distinct")

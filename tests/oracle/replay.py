@@ -6,9 +6,8 @@ from __future__ import annotations
 import sys
 from random import Random
 
-from drasi.engine.events import encode_event
-
 from drasi.engine import Engine
+from drasi.engine.events import encode_event
 from drasi.plan import compile_query
 from tests.oracle.changes import change, stream
 from tests.oracle.queries import PARAMETERS, Writer

@@ -122,10 +122,11 @@ class Watch:
         assert by_id(self.twin.rows()) == by_id(self.query.rows()), "restored rows differ"
         assert sorted(map(str, self.twin.errors())) == sorted(map(str, self.query.errors())), "restored errors differ"
 
-    def take_away(self) -> None:
-        """Deletes every element; the answer is that of the empty graph again."""
-        for element in list(self.graph.elements.values()):
-            self.event([of_element(element, "delete")])
+    def take_away(self, together: int = 1) -> None:
+        """Deletes every element, ``together`` in one event; the answer is that of the empty graph again."""
+        deletes = [of_element(element, "delete") for element in self.graph.elements.values()]
+        for start in range(0, len(deletes), together):
+            self.event(deletes[start : start + together])
         assert self.ledger.rows == self.empty, "the empty graph has another answer than at first"
 
     def compare(self) -> None:

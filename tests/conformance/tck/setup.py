@@ -37,7 +37,7 @@ class Setup:
         rows = [Row({})]
         for keyword, rest in clauses(text):
             if keyword == "CREATE":
-                patterns = first_clause(f"MATCH {rest} RETURN 1").patterns
+                patterns = first_clause(f"MATCH {rest}\nRETURN 1").patterns
                 rows = [Row(self.create(patterns, dict(row.variables))) for row in rows]
             elif keyword == "DELETE":
                 for row in rows:
@@ -45,7 +45,7 @@ class Setup:
                         element = row.variables[name.strip()]
                         self.graph.delete(*element.key)
             elif (keyword, rest) != ("WITH", "*"):
-                rows = self.read(first_clause(f"{keyword} {rest} RETURN 1"), rows)
+                rows = self.read(first_clause(f"{keyword} {rest}\nRETURN 1"), rows)
         return self.graph
 
     def read(self, clause: tree.Clause, rows: list[Row]) -> list[Row]:
