@@ -92,7 +92,10 @@ class ContinuousQuery:
         Raises:
             ValueError: The change is malformed (what, where); nothing has changed.
         """
-        return self._differences(self._engine.apply(change))
+        results = self._engine.apply(change)
+        if results:
+            return [results[0][1]]
+        return self._differences(results)
 
     def apply_transaction(self, changes: Sequence[Change]) -> list[Diff]:
         """Applies many changes as one: one consolidated difference, at the greatest of their times."""

@@ -74,6 +74,10 @@ class Extremes:
         if not variants:
             del self._values[key]
 
+    def replace(self, old: Any, new: Any) -> None:
+        self.remove(old)
+        self.add(new)
+
     def least(self) -> Any:
         return self._shown(0)
 

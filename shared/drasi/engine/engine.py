@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from drasi.engine.changes import Change, Delete, Insert, Update, check_change, check_property
+from drasi.engine.changes import Change, Delete, Insert, Update, check_change
 from drasi.engine.codegen.module import Module, generate
 from drasi.engine.graph import Graph, Labels, NodeRecord, Properties, RelationRecord
 from drasi.engine.groups import Delta
 from drasi.engine.results import Change as RowChange
-from drasi.engine.results import Diff, Row, RowError
+from drasi.engine.results import Diff, Row, RowError, difference
 from drasi.engine.running import Interest, Running
 from drasi.engine.snapshot import Chunks, decode_elements, decode_memory, encode_memory
 from drasi.plan.compiled import Compiled
 from drasi.values import Node, Relation
+
+_MIN, _MAX = -(2**63), 2**63 - 1
 
 Interests = list[tuple[str, Running, Interest]]
 Found = dict[str, dict[Any, Any]]
@@ -65,7 +67,7 @@ class Engine:
         self.failed.pop(name, None)
         self._running[name] = running
         self._forget_interests()
-        return Diff(running.shape, changes, self.clock) if changes else None
+        return difference(running.shape, changes, self.clock) if changes else None
 
     def remove(self, name: str) -> None:
         del self._running[name]
@@ -116,8 +118,8 @@ class Engine:
             if element.__class__ is Node:
                 nodes = self.graph.nodes.get(element.source)
                 record = nodes.get(element.id) if nodes is not None else None
-                if record is not None and record.properties is not None and tuple(element.labels) == record.labels:
-                    return self._update_node(record, element.properties, element.effective_from)
+                if record is not None and tuple(element.labels) == record.labels and record.properties is not None:
+                    return self._update_node(record, element)
         self._check([change])
         effects: Effects = {}
         self._apply(change, effects)
@@ -160,39 +162,25 @@ class Engine:
 
     # --- the short way: properties of a known node ---
 
-    def _update_node(self, record: NodeRecord, sent: Mapping[str, Any], time: int) -> list[tuple[str, Diff]]:
+    def _update_node(self, record: NodeRecord, element: Node) -> list[tuple[str, Diff]]:
+        time = element.effective_from
         old = record.properties
         assert old is not None
-        if sent.__class__ is not dict or time.__class__ is not int:
-            check_change(Update(Node(record.source, record.id, record.labels, sent, time)))
-        get = old.get
-        removes = False
-        for name, value in sent.items():
-            if get(name) is not value:
-                kind = value.__class__
-                if kind is not float and kind is not str and kind is not bool:
-                    check_property(name, value, f"{record.source}/{record.id}")
-                    if value is None:
-                        removes = True
-                elif name.__class__ is not str:
-                    check_property(name, value, f"{record.source}/{record.id}")
-            elif value is None:
-                removes = True
-        new = {**old, **sent}
-        if removes:
-            new = {name: value for name, value in new.items() if value is not None}
+        new = self._updated(old, element)
         if time > self.clock:
             self.clock = time
         interests = self._nodes.get(record.labels)
         if interests is None:
             interests = self._node_interests(record.labels)
-        results: list[tuple[str, Diff]] = []
-        general: list[tuple[str, Running, Interest, dict[Any, Any]]] = []
+        if len(interests) == 1 and interests[0][2].change is not None:
+            return self._update_for_one(record, new, time, *interests[0])
         found: list[tuple[str, Running, list[Delta]]] = []
+        general: list[tuple[str, Running, Interest, dict[Any, Any]]] = []
         for name, running, interest in interests:
             try:
-                if interest.change is not None:
-                    deltas = interest.change(record, old, new, time)
+                change = interest.change
+                if change is not None:
+                    deltas = change(record, old, new, time)
                     if deltas:
                         found.append((name, running, deltas))
                 elif interest.concerned(old, new):
@@ -207,17 +195,57 @@ class Engine:
                 found.append((name, running, pair(before, interest.rows(record))))
             except Exception as defect:
                 self._stop(name, defect)
+        results: list[tuple[str, Diff]] = []
         for name, running, deltas in found:
-            if name in self.failed:
-                continue
             try:
                 changes = running.finish(deltas)
             except Exception as defect:
                 self._stop(name, defect)
                 continue
             if changes:
-                results.append((name, Diff(running.shape, changes, time)))
+                results.append((name, difference(running.shape, changes, time)))
         return results
+
+    def _update_for_one(
+        self, record: NodeRecord, new: Properties, time: int, name: str, running: Running, interest: Interest
+    ) -> list[tuple[str, Diff]]:
+        """The same when one query is concerned, in the short way: most changes of most containers."""
+        defect = None
+        try:
+            deltas = interest.change(record, record.properties, new, time)  # type: ignore[misc, arg-type] # told by the caller
+        except Exception as error:
+            deltas, defect = None, error
+        record.properties = new
+        record.effective_from = time
+        record.value = None
+        if deltas:
+            try:
+                changes = running.finish(deltas)
+            except Exception as error:
+                changes, defect = None, error
+            if changes:
+                return [(name, difference(running.shape, changes, time))]
+        if defect is not None:
+            self._stop(name, defect)
+        return []
+
+    @staticmethod
+    def _updated(old: Properties, element: Node) -> Properties:
+        """The properties after an update; only values that differ are looked at."""
+        sent = element.properties
+        if sent.__class__ is dict and element.effective_from.__class__ is int:
+            for name, value in sent.items():
+                if old.get(name) is not value or value is None:
+                    kind = value.__class__
+                    if ((kind is int and _MIN <= value <= _MAX) or kind is float or kind is str or kind is bool) and name in old:
+                        continue
+                    break
+            else:
+                # What is given is not altered afterwards (see Node): it can be kept as it is.
+                return sent if len(sent) == len(old) else {**old, **sent}
+        # Something that is rare, or wrong: a new name, null, a list or map.
+        check_change(Update(element))
+        return _merged(old, sent)
 
     # --- the general way ---
 
@@ -328,7 +356,7 @@ class Engine:
                 self._stop(name, defect)
                 continue
             if changes:
-                results.append((name, Diff(running.shape, changes, time)))
+                results.append((name, difference(running.shape, changes, time)))
         return results
 
     def _stop(self, name: str, defect: Exception) -> None:

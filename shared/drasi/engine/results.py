@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import msgspec
 
 from drasi.engine.identity import row_id
 
@@ -15,19 +16,18 @@ Change = tuple[Any, tuple[Any, ...] | None, tuple[Any, ...] | None]
 class Row(dict[str, Any]):
     """A row of the result: column → value. Its ``id`` is the same for its whole life, and in every process."""
 
-    __slots__ = ("_identity", "_text")
+    __slots__ = ("_identity",)
 
-    def __init__(self, columns: Iterable[tuple[str, Any]], identity: Any, text: Callable[[Any], str]) -> None:
-        super().__init__(columns)
-        self._identity = identity
-        self._text = text
+    _identity: Any
+    # Of the query the row belongs to: each has a class of its own, made by Shape.
+    _text: ClassVar[Callable[[Any], str]]
 
     @property
     def id(self) -> str:
-        return row_id(self._text(self._identity))
+        return row_id(type(self)._text(self._identity))
 
 
-class UpdatedRow(NamedTuple):
+class UpdatedRow(msgspec.Struct, frozen=True, gc=False):
     """A row that stays the same row and changed. ``grouping_keys``: columns that are keys, when the last projection aggregates."""
 
     before: Row
@@ -35,36 +35,50 @@ class UpdatedRow(NamedTuple):
     grouping_keys: tuple[str, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
 class Shape:
-    """What all rows of a query have in common."""
+    """What all rows of a query have in common.
 
-    columns: tuple[str, ...]
-    grouping_keys: tuple[str, ...] | None
-    text: Callable[[Any], str]
+    Attributes:
+        columns: Names, in order.
+        grouping_keys: Columns that are grouping keys when the last projection aggregates, else None.
+        text: The function identity → text that row ids are made of.
+        row: Makes a row of (identity, values).
+    """
 
-    def row(self, identity: Any, values: Sequence[Any]) -> Row:
-        return Row(zip(self.columns, values, strict=True), identity, self.text)
+    __slots__ = ("columns", "grouping_keys", "row", "text")
+
+    def __init__(self, columns: tuple[str, ...], grouping_keys: tuple[str, ...] | None, text: Callable[[Any], str]) -> None:
+        self.columns = columns
+        self.grouping_keys = grouping_keys
+        self.text = text
+        self.row = _row_maker(columns, text)
 
 
-class Diff:
+def _row_maker(columns: tuple[str, ...], text: Callable[[Any], str]) -> Callable[[Any, Sequence[Any]], Row]:
+    # A literal with constant keys is the fastest way to a dictionary.
+    entries = ", ".join(f"{name!r}: values[{i}]" for i, name in enumerate(columns))
+    source = f"def row(identity, values):\n    row = Row({{{entries}}})\n    row._identity = identity\n    return row\n"
+    space: dict[str, Any] = {"Row": type("Row", (Row,), {"__slots__": (), "_text": staticmethod(text)})}
+    exec(source, space)  # noqa: S102 -- our own text
+    maker: Callable[[Any, Sequence[Any]], Row] = space["row"]
+    return maker
+
+
+class Diff(msgspec.Struct, gc=False):
     """The difference one cause made: rows added, updated, deleted, each list in the order of the row ids.
 
     Rows are made when they are first asked for.
 
     Attributes:
+        shape: What the rows have in common.
+        changes: The rows as tuples, in the order of the row ids: what the wire form is made from.
         time: Event time of the cause, in ms since the epoch.
     """
 
-    __slots__ = ("_changes", "_rows", "_shape", "time")
-
-    def __init__(self, shape: Shape, changes: list[Change], time: int) -> None:
-        if len(changes) > 1:
-            changes.sort(key=lambda change: row_id(shape.text(change[0])))
-        self._shape = shape
-        self._changes = changes
-        self._rows: tuple[list[Row], list[UpdatedRow], list[Row]] | None = None
-        self.time = time
+    shape: Shape
+    changes: list[Change]
+    time: int
+    _rows: tuple[list[Row], list[UpdatedRow], list[Row]] | None = None
 
     @property
     def added(self) -> list[Row]:
@@ -78,33 +92,33 @@ class Diff:
     def deleted(self) -> list[Row]:
         return (self._rows or self._make())[2]
 
-    @property
-    def changes(self) -> list[Change]:
-        """The rows as tuples, in the order of the row ids: what the wire form is made from."""
-        return self._changes
-
-    @property
-    def shape(self) -> Shape:
-        return self._shape
-
     def _make(self) -> tuple[list[Row], list[UpdatedRow], list[Row]]:
         added: list[Row] = []
         updated: list[UpdatedRow] = []
         deleted: list[Row] = []
-        row = self._shape.row
-        for identity, before, after in self._changes:
+        row = self.shape.row
+        keys = self.shape.grouping_keys
+        for identity, before, after in self.changes:
             if before is None:
                 assert after is not None
                 added.append(row(identity, after))
             elif after is None:
                 deleted.append(row(identity, before))
             else:
-                updated.append(UpdatedRow(row(identity, before), row(identity, after), self._shape.grouping_keys))
+                updated.append(UpdatedRow(row(identity, before), row(identity, after), keys))
         self._rows = (added, updated, deleted)
         return self._rows
 
     def __repr__(self) -> str:
         return f"Diff(time={self.time}, added={self.added!r}, updated={self.updated!r}, deleted={self.deleted!r})"
+
+
+def difference(shape: Shape, changes: list[Change], time: int) -> Diff:
+    """The Diff of changes in any order."""
+    if len(changes) > 1:
+        text = shape.text
+        changes.sort(key=lambda change: row_id(text(change[0])))
+    return Diff(shape, changes, time)
 
 
 class RowError(NamedTuple):

@@ -58,6 +58,7 @@ class Running:
         plan = module.plan
         count = len(module.aggregates)
         self.shape = Shape(plan.columns, plan.grouping_keys, module.identity_text(count))
+        self._same = _sameness(len(plan.columns))
         self._space = module.instantiate(graph)
         self._stages = [self._space[f"stage_{n}"] for n in range(count)]
         self._node_tests = [
@@ -115,6 +116,10 @@ class Running:
         """Rows of the match that changed → rows of the result that changed."""
         for stage in self._stages:
             deltas = stage(deltas)
+        if len(deltas) == 1:
+            _, before, after = deltas[0]
+            if before.__class__ is tuple and after.__class__ is tuple:
+                return [] if self._same(before, after) else deltas
         return self._result(deltas)
 
     def _result(self, deltas: list[Delta]) -> list[Change]:
@@ -131,13 +136,8 @@ class Running:
                 if before is None and after is None:
                     continue
                 delta = (identity, before, after)
-            if before is not None and after is not None:
-                # Differing as Python sees it is differing, but for NaN; equal is not always the same (1, 1.0, true).
-                for old, new in zip(before, after, strict=True):
-                    if old is not new and not same(old, new):
-                        break
-                else:
-                    continue
+            if before is not None and after is not None and self._same(before, after):
+                continue
             changes.append(delta)
         return changes
 
@@ -239,3 +239,23 @@ def _settle_accumulator(group: Group, slot: str, saved: Sequence[Any], text: Cal
                 members = {text(member): member for member in kept.classes[classes[name]].late or ()}
                 order.append((classes[name], [members[member] for member in late if member in members]))
         kept.settle_as(order)
+
+
+def _sameness(columns: int) -> Callable[[tuple[Any, ...], tuple[Any, ...]], bool]:
+    """Whether two rows are equal in every column, by type and value; unrolled, since most rows differ in the first or second."""
+    lines = ["def same_row(a, b):"]
+    for i in range(columns):
+        lines += [
+            f"    x = a[{i}]",
+            f"    y = b[{i}]",
+            "    if x is not y:",
+            "        if x.__class__ is not y.__class__: return False",
+            "        if x.__class__ is str or x.__class__ is int:",
+            "            if x != y: return False",
+            "        elif not same(x, y): return False",
+        ]
+    lines.append("    return True")
+    space: dict[str, Any] = {"same": same}
+    exec("\n".join(lines), space)  # noqa: S102 -- our own text
+    result: Callable[[tuple[Any, ...], tuple[Any, ...]], bool] = space["same_row"]
+    return result

@@ -9,7 +9,6 @@ from __future__ import annotations
 from math import inf, nan
 
 # A float of magnitude 2**-12 or more is a multiple of 2**-64; every finite float is a multiple of 2**-1074.
-_SCALE = 2**64
 _SCALE_F = 2.0**64
 _FINE = 2**1074
 _FINE_OVER_SCALE = 2 ** (1074 - 64)
@@ -24,13 +23,15 @@ class ExactSum:
     way. Floats are integers at the scale 2**64 while that holds them exactly, else at the scale 2**1074.
     """
 
-    __slots__ = ("coarse", "fine", "floats", "infinite", "integers", "nans", "negative_infinite")
+    __slots__ = ("coarse", "extremes", "fine", "floats", "infinite", "integers", "nans", "negative_infinite")
 
     def __init__(self) -> None:
         self.integers = 0
         self.coarse = 0
         self.fine = 0
         self.floats = 0
+        # How many of the floats are not in ``coarse``.
+        self.extremes = 0
         self.nans = 0
         self.infinite = 0
         self.negative_infinite = 0
@@ -55,16 +56,32 @@ class ExactSum:
         else:
             self._extreme(x, -1)
 
+    def replace(self, old: int | float, new: int | float) -> None:
+        """Takes one out and puts another in."""
+        if type(old) is float and type(new) is float and _LEAST <= old < _BOUND and _LEAST <= new < _BOUND:
+            self.coarse += int(new * _SCALE_F) - int(old * _SCALE_F)
+        else:
+            self.remove(old)
+            self.add(new)
+
     def value(self) -> int | float:
         """The sum: an int (of any size) if only integers are there, else a float rounded once."""
-        return self._quotient(1) if self.floats else self.integers
+        return self.mean(1) if self.floats else self.integers
 
     def mean(self, count: int) -> float:
         """The sum divided by ``count``, rounded once."""
-        return self._quotient(count)
+        if self.extremes:
+            return self._extreme_mean(count)
+        numerator = self.coarse + (self.integers << 64) if self.integers else self.coarse
+        # CPython rounds the quotient of two ints correctly, once.
+        try:
+            return numerator / (count << 64)
+        except OverflowError:
+            return inf if numerator > 0 else -inf
 
     def _extreme(self, x: float, sign: int) -> None:
         self.floats += sign
+        self.extremes += sign
         if x != x:
             self.nans += sign
         elif x == inf:
@@ -75,21 +92,15 @@ class ExactSum:
             numerator, denominator = x.as_integer_ratio()
             self.fine += sign * numerator * (_FINE // denominator)
 
-    def _quotient(self, divisor: int) -> float:
+    def _extreme_mean(self, count: int) -> float:
         if self.nans or (self.infinite and self.negative_infinite):
             return nan
         if self.infinite:
             return inf
         if self.negative_infinite:
             return -inf
-        if self.fine:
-            numerator = (self.integers * _SCALE + self.coarse) * _FINE_OVER_SCALE + self.fine
-            scale = _FINE
-        else:
-            numerator = self.integers * _SCALE + self.coarse
-            scale = _SCALE
+        numerator = ((self.integers << 64) + self.coarse) * _FINE_OVER_SCALE + self.fine
         try:
-            # CPython rounds the quotient of two ints correctly, once.
-            return numerator / (scale * divisor)
+            return numerator / (_FINE * count)
         except OverflowError:
             return inf if numerator > 0 else -inf

@@ -130,7 +130,9 @@ class AggregateCode:
         write = Writer(self._names)
         n = self._number
         with write.block(f"def stage_{n}(deltas):"):
-            write.line(f"if len(deltas) > 1: order_{n}(deltas)")
+            with write.block("if len(deltas) == 1:"):
+                self._write_single(write)
+            write.line(f"else: order_{n}(deltas)")
             write.line("touched = {}")
             with write.block("for member, b, a in deltas:"):
                 self._write_errors(write)
@@ -166,6 +168,19 @@ class AggregateCode:
             write.line("return out")
         return write.text()
 
+    def _write_single(self, write: Writer) -> None:
+        """One row that stays in its group under the very same keys: most changes of most queries."""
+        n = self._number
+        write.line("member, b, a = deltas[0]")
+        stays = " and ".join(["b.__class__ is tuple and a.__class__ is tuple", *[f"a[{i}] is b[{i}]" for i in range(self._keys)]])
+        with write.block(f"if {stays}:"):
+            write.line(f"key = {self._key('b')}")
+            write.line(f"g = groups_{n}[key]")
+            self._write_arguments(write)
+            write.line("old = g.row")
+            write.line(f"new = g.row = row_{n}(g)")
+            write.line("return [(key, old, new)] if old is not None or new is not None else []")
+
     def _write_errors(self, write: Writer) -> None:
         n = self._number
         with write.block("if b.__class__ is Failure:"):
@@ -183,7 +198,9 @@ class AggregateCode:
         parts = []
         for i in range(self._keys):
             x = f"{row}[{i}]"
-            parts.append(f"({x} if {x}.__class__ is str or {x}.__class__ is int else group_key({x}))")
+            plain = f"{x}.__class__ is str or {x}.__class__ is int"
+            # Elements are the other usual keys; the tuple is what group_key gives for a node.
+            parts.append(f"({x} if {plain} else ('node', {x}.source, {x}.id) if {x}.__class__ is Node else group_key({x}))")
         return parts[0] if self._keys == 1 else f"({', '.join(parts)})"
 
     def _shown(self, row: str) -> str:
@@ -202,6 +219,10 @@ class AggregateCode:
             with write.block(f"if g.late is not None or not ({self._settled('a')}):"):
                 write.line(f"old, new = {self._shown('b')}, {self._shown('a')}")
                 write.line("if not same(old, new): g.replace(member, old, new)")
+        self._write_arguments(write)
+
+    def _write_arguments(self, write: Writer) -> None:
+        """The arguments of a row that stays in its group ``g``: those of ``b`` out, those of ``a`` in."""
         if not self._positions():
             return
         with write.block(f"if {self._any_failure('a')} or {self._any_failure('b')}:"):
@@ -216,6 +237,12 @@ class AggregateCode:
                     if accumulator.function == "collect" and not accumulator.distinct:
                         # A value that is replaced keeps its place in the list; one that becomes null gives it up.
                         write.line(f"if {a} is None: g.a{i}.pop(member, None)")
+                    elif accumulator.function in _KEPT and not accumulator.distinct:
+                        write.line(f"if {a} is not None and {b} is not None: g.a{i}.replace({b}, {a})")
+                        with write.block("else:"):
+                            self._lines(write, _removal(i, b, accumulator))
+                            self._lines(write, _addition(i, a, accumulator))
+                        continue
                     else:
                         self._lines(write, _removal(i, b, accumulator))
                     self._lines(write, _addition(i, a, accumulator))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from drasi.engine.codegen.operators import arithmetic, compare, divide
+from drasi.engine.codegen.operators import ORDINARY, arithmetic, compare, divide, either
 from drasi.engine.codegen.scope import Binding, Elements, PlaceName, Scope
 from drasi.engine.codegen.types import (
     ANY,
@@ -45,7 +45,16 @@ _ELEMENT_FUNCTIONS = frozenset({"elementId", "id", "labels", "type", "keys", "pr
 class Expressions:
     """Compiles expressions in one scope, reading pattern elements through ``elements``."""
 
-    def __init__(self, writer: Writer, scope: Scope, elements: Elements, parameters: Mapping[str, Any], ends: Ends) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        scope: Scope,
+        elements: Elements,
+        parameters: Mapping[str, Any],
+        ends: Ends,
+        numbers: frozenset[tuple[int, str]] = frozenset(),
+    ) -> None:
+        self._numbers = numbers
         self._writer = writer
         self._scope = dict(scope)
         self.elements = elements
@@ -53,15 +62,22 @@ class Expressions:
         self._ends = ends
 
     def within(self, extra: Mapping[str, Binding]) -> Expressions:
-        return Expressions(self._writer, {**self._scope, **extra}, self.elements, self._parameters, self._ends)
+        return self._with(self._writer, {**self._scope, **extra}, self._numbers)
 
     def to(self, writer: Writer) -> Expressions:
         """The same, written elsewhere."""
-        return Expressions(writer, self._scope, self.elements, self._parameters, self._ends)
+        return self._with(writer, self._scope, self._numbers)
 
     def instead(self, scope: Scope) -> Expressions:
         """The same with other names in scope."""
-        return Expressions(self._writer, scope, self.elements, self._parameters, self._ends)
+        return self._with(self._writer, scope, self._numbers)
+
+    def assuming(self, numbers: frozenset[tuple[int, str]]) -> Expressions:
+        """The same where these properties (of places) are known to be ordinary numbers: floats, or integers within ORDINARY."""
+        return self._with(self._writer, self._scope, numbers)
+
+    def _with(self, writer: Writer, scope: Scope, numbers: frozenset[tuple[int, str]]) -> Expressions:
+        return Expressions(writer, scope, self.elements, self._parameters, self._ends, numbers)
 
     def bind(self, expression: tree.Expression) -> Binding:
         """What a name for ``expression`` stands for: an element of the pattern stays one under its new name."""
@@ -120,7 +136,8 @@ class Expressions:
     def compile_property(self, node: tree.Property) -> Atom:
         place = self._place(node.subject)
         if place is not None:
-            return Atom(self.elements.property(place.index, node.key), PROPERTY)
+            code = self.elements.property(place.index, node.key)
+            return Atom(code, NUMBER, ORDINARY) if (place.index, node.key) in self._numbers else Atom(code, PROPERTY)
         subject = self.compile(node.subject)
         key = repr(node.key)
         if subject.types == MAP:
@@ -178,6 +195,11 @@ class Expressions:
         operator = node.operator
         if operator in ("AND", "OR"):
             return self._and_or(node)
+        if operator in ("+", "-", "*", "/"):
+            for operand in (node.left, node.right):
+                place = self._place(operand.subject) if isinstance(operand, tree.Property) else None
+                if place is not None and isinstance(operand, tree.Property):
+                    self.elements.calculates(place.index, operand.key)
         if operator in ("+", "-", "*"):
             return arithmetic(self._writer, operator, self.compile(node.left), self.compile(node.right))
         if operator == "/":
@@ -278,6 +300,16 @@ class Expressions:
         result = self._writer.fresh()
         subject = self.compile(node.subject) if node.subject is not None else None
         write = self._writer
+        if len(node.branches) == 1:
+            (when, then), default = node.branches[0], node.default if node.default is not None else tree.Literal(None)
+            test = self.condition(when, "CASE") if subject is None else compare(write, "=", subject, self.compile(when))
+            with write.block(f"if {test.code}:" if test.types == BOOL else f"if {test.code} is True:"):
+                first = self.compile(then)
+                write.line(f"{result} = {first.code}")
+            with write.block("else:"):
+                second = self.compile(default)
+                write.line(f"{result} = {second.code}")
+            return either(result, first, second)
         # A flag instead of nested else: a long CASE must not nest.
         done = write.fresh("d")
         types: frozenset[str] = frozenset()
@@ -321,8 +353,9 @@ class Expressions:
         # x // 1 is floor for floats of ordinary size; NaN, infinities and -0.0 take the long way.
         x = argument.code
         fast = f"{x} // 1" if name == "floor" else f"-(-{x} // 1)"
+        whole = f"float({x}) if {x}.__class__ is int else " if "int" in argument.types else ""
         return self._assign(
-            f"{fast} if type({x}) is float and (0.5 < {x} < 1e15 or -1e15 < {x} < -1.5) else f_{name}({x})",
+            f"{fast} if {x}.__class__ is float and (0.5 < {x} < 1e15 or -1e15 < {x} < -1.5) else {whole}f_{name}({x})",
             frozenset({"float"}) | (argument.types & NULL),
         )
 

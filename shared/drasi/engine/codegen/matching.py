@@ -142,6 +142,9 @@ class _Locals:
     def property(self, index: int, key: str) -> str:
         return f"{'o' if index == self._changed else 'v'}{index}_{self._reads.of(index).index(key)}"
 
+    def calculates(self, index: int, key: str) -> None:
+        """Known since the recording."""
+
     def properties(self, index: int) -> str:
         return f"{'q' if index == self._changed else 'p'}{index}"
 
@@ -199,16 +202,19 @@ class _Walk:
         """
         i = self._start
         reads = self._code.reads
-        tests = []
-        for number, key in enumerate(reads.of(i)):
-            old, new = f"o{i}_{number}", f"v{i}_{number}"
-            write.line(f"{old} = q{i}.get({key!r})")
-            write.line(f"{new} = p{i}.get({key!r})")
-            # Equal numbers and texts of one type are no change; zeros have a sign, containers are looked at by their rows.
-            tests.append(
-                f"({old} is {new} or type({old}) is type({new}) and {old} == {new} and {old} "
-                f"and type({old}) is not list and type({old}) is not dict)"
-            )
+        names = [(f"o{i}_{number}", f"v{i}_{number}", key) for number, key in enumerate(reads.of(i))]
+        for side in (0, 1):
+            properties = ("q", "p")[side]
+            # Nearly always all are there, and reading them so is twice as fast.
+            with write.block("try:" if names else None):
+                for name in names:
+                    write.line(f"{name[side]} = {properties}{i}[{name[2]!r}]")
+            if names:
+                with write.block("except KeyError:"):
+                    for name in names:
+                        write.line(f"{name[side]} = {properties}{i}.get({name[2]!r})")
+        # Most changes differ at once; what is equal to Python may still differ (1 and true, 0.0 and -0.0).
+        tests = [f"({old} is {new} or {old} == {new} and same({old}, {new}))" for old, new, _ in names]
         if i in reads.whole:
             write.line(f"x{i} = value_of(n{i})")
             write.line(f"w{i} = with_properties(n{i}, p{i}, time)")
@@ -388,13 +394,15 @@ class _Walk:
     def _leaf(self, write: Writer) -> None:
         identity = self._code.identity()
         rest = [condition.expression for condition in self._conditions]
+        numbers = list(self._code.reads.numbers)
         if not self._changes:
-            write_row(write, self._maker(False), rest, self._code.segment, "row", self._flags)
+            write_row(write, self._maker(False), rest, self._code.segment, "row", self._flags, numbers)
             write.line(f"if row is not None: out[{identity}] = row")
             return
         for side, name, before in ((0, "old", True), (1, "new", False)):
-            write.line(f"{name} = None")
+            if self._keeps:
+                write.line(f"{name} = None")
             with write.block(f"if {self._keeps[side]}:" if self._keeps else None):
                 flags = [*self._flags, *self._own_flags[side]]
-                write_row(write, self._maker(before), rest, self._code.segment, name, flags)
+                write_row(write, self._maker(before), rest, self._code.segment, name, flags, numbers)
         write.line(f"if old is not None or new is not None: out.append(({identity}, old, new))")

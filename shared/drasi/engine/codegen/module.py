@@ -18,7 +18,7 @@ from drasi.engine.graph import Graph, value_of, with_properties
 from drasi.engine.groups import fail, group_class, order_by
 from drasi.engine.identity import group_text, match_text
 from drasi.plan.algebra import Plan
-from drasi.values import operators
+from drasi.values import Node, operators
 from drasi.values.equivalence import group_key
 from drasi.values.errors import EvaluationError
 from drasi.values.identity import same
@@ -97,6 +97,7 @@ _LIBRARY: dict[str, Any] = {
     "Extremes": accumulators.Extremes,
     "Sum": accumulators.Sum,
     "EvaluationError": EvaluationError,
+    "Node": Node,
     "Failure": failure.Failure,
     "fail": fail,
     "group_key": group_key,

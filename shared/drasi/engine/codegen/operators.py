@@ -9,6 +9,10 @@ from __future__ import annotations
 from drasi.engine.codegen.types import BOOL, FLOAT, INT, LIST, LOGICAL, NULL, NUMBER, STRING, Atom, Types
 from drasi.engine.codegen.writer import Writer
 
+ORDINARY = 2**31
+"""Integers below need no check for overflow until several have been multiplied."""
+
+_INT64 = 2**63
 _FULL = {"+": "add", "-": "subtract", "*": "multiply"}
 _COMPARE = {"<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal", "=": "equals", "<>": "not_equals"}
 _PYTHON = {"=": "==", "<>": "!="}
@@ -23,9 +27,14 @@ def arithmetic(write: Writer, operator: str, a: Atom, b: Atom) -> Atom:
     types = _numeric_result(a.types, b.types)
     if operator == "+":
         types |= (a.types | b.types) & (STRING | LIST)
-    if a.types <= NUMBER and b.types <= NUMBER and (a.types == FLOAT or b.types == FLOAT):
-        write.line(fast)
-        return Atom(result, FLOAT)
+    if a.types <= NUMBER and b.types <= NUMBER:
+        if a.types == FLOAT or b.types == FLOAT:
+            write.line(fast)
+            return Atom(result, FLOAT)
+        bound = _bound(operator, a, b)
+        if bound is not None:
+            write.line(fast)
+            return Atom(result, types, bound)
     write.raises = True
     tests = []
     if "float" in a.types | b.types:
@@ -53,6 +62,10 @@ def divide(write: Writer, a: Atom, b: Atom) -> Atom:
     types = _numeric_result(a.types, b.types)
     write.raises = True
     positive = b.code.isdigit() and b.code != "0"
+    if positive and a.types <= NUMBER and a.bound is not None:
+        x = a.code
+        write.line(f"{result} = {x} / {b.code} if {x}.__class__ is float else {x} // {b.code} if {x} >= 0 else -(-{x} // {b.code})")
+        return Atom(result, types, a.bound)
     word = "if"
     if positive and "int" in a.types:
         with write.block(f"if type({a.code}) is int:"):
@@ -82,6 +95,29 @@ def compare(write: Writer, operator: str, a: Atom, b: Atom) -> Atom:
     else:
         write.line(f"{result} = {python} if {simple} else {full}")
     return Atom(result, LOGICAL)
+
+
+def either(result: str, a: Atom, b: Atom) -> Atom:
+    """A local that is one or the other."""
+    bound = None if _limit(a) is None or _limit(b) is None else max(_limit(a) or 0, _limit(b) or 0)
+    return Atom(result, a.types | b.types, bound)
+
+
+def _bound(operator: str, a: Atom, b: Atom) -> int | None:
+    """The bound of a result, if it is sure to fit into 64 bits."""
+    x, y = _limit(a), _limit(b)
+    if x is None or y is None:
+        return None
+    bound = x * y if operator == "*" else x + y
+    return bound if bound < _INT64 else None
+
+
+def _limit(atom: Atom) -> int | None:
+    if "int" not in atom.types:
+        return 0
+    if atom.code.strip("()-").isdigit():
+        return abs(int(atom.code.strip("()")))
+    return atom.bound
 
 
 def _simple_test(operator: str, a: Atom, b: Atom) -> str | None:

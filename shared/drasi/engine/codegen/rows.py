@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from drasi.engine.codegen.expressions import Expressions
+from drasi.engine.codegen.operators import ORDINARY
 from drasi.engine.codegen.scope import Scope
 from drasi.engine.codegen.types import NULL, NUMBER, Atom
 from drasi.engine.codegen.writer import Writer
@@ -43,6 +44,7 @@ def write_row(
     segment: Segment,
     result: str,
     flags: Sequence[str] = (),
+    numbers: Sequence[tuple[int, str]] = (),
 ) -> None:
     """Sets ``result`` to the row's tuple, to a Failure, or to None when the row is dropped.
 
@@ -53,11 +55,34 @@ def write_row(
         segment: What comes after them.
         result: Name of the local to set.
         flags: Flags of conditions tested before, further out.
+        numbers: Properties that arithmetic is done with: while they are ordinary numbers, shorter code serves.
     """
+    if not numbers:
+        _write_variant(write, make, conditions, segment, result, flags)
+        return
+    elements = make(write).elements
+    names = [elements.property(index, key) for index, key in numbers]
+    tests = [f"({x}.__class__ is float or {x}.__class__ is int and -{ORDINARY} < {x} < {ORDINARY})" for x in names]
+    known = frozenset(numbers)
+    with write.block(f"if {' and '.join(tests)}:"):
+        _write_variant(write, lambda draft: make(draft).assuming(known), conditions, segment, result, flags)
+    with write.block("else:"):
+        _write_variant(write, make, conditions, segment, result, flags)
+
+
+def _write_variant(
+    write: Writer,
+    make: MakeExpressions,
+    conditions: Sequence[tree.Expression],
+    segment: Segment,
+    result: str,
+    flags: Sequence[str],
+) -> None:
     body = write.draft()
     all_flags = list(flags)
     leaves = _write_body(body, make, conditions, segment, result, all_flags)
-    write.line(f"{result} = None")
+    if leaves or all_flags:
+        write.line(f"{result} = None")
     with write.block("try:" if body.raises or all_flags else None), write.block("while True:" if leaves or all_flags else None):
         write.put(body)
         if leaves or all_flags:

@@ -40,13 +40,18 @@ class Elements(Protocol):
         """Code for the element as a value."""
         ...
 
+    def calculates(self, index: int, key: str) -> None:
+        """Told of every property that arithmetic is done with."""
+        ...
+
 
 @dataclass(slots=True)
 class Reads:
-    """What a query reads of each place: names of properties; ``whole``: everything."""
+    """What a query reads of each place: names of properties; ``whole``: everything; ``numbers``: what arithmetic is done with."""
 
     properties: dict[int, dict[str, None]] = field(default_factory=dict)
     whole: set[int] = field(default_factory=set)
+    numbers: dict[tuple[int, str], None] = field(default_factory=dict)
 
     def of(self, index: int) -> list[str]:
         return list(self.properties.get(index, ()))
@@ -72,3 +77,6 @@ class Recorder:
     def value(self, index: int) -> str:
         self.reads.whole.add(index)
         return "None"
+
+    def calculates(self, index: int, key: str) -> None:
+        self.reads.numbers[index, key] = None

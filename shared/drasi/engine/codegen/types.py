@@ -26,10 +26,14 @@ _PYTHON = {bool: BOOL, int: INT, float: FLOAT, str: STRING, list: LIST, dict: MA
 
 @dataclass(frozen=True, slots=True)
 class Atom:
-    """A value in generated code: a local name or a literal, safe to repeat."""
+    """A value in generated code: a local name or a literal, safe to repeat.
+
+    ``bound``: no integer it can be is greater, either way; None: not known.
+    """
 
     code: str
     types: Types = ANY
+    bound: int | None = None
 
 
 def types_of(value: Any) -> Types:

@@ -1,0 +1,1 @@
+"""Figures of the README and the peers they stand beside: ``make bench``."""
