@@ -13,7 +13,7 @@ from drasi.sources.function import SourceFunction
 from drasi.sources.port import SnapshotEnd, SnapshotHeader, SnapshotRequest
 from drasi.sources.sqlite.source import KIND
 from drasi.sources.state import MemoryState
-from tests.sources.world import RecordingBus
+from tests.sources.world import RecordingBus, eventually
 
 POLL_MS = 5
 
@@ -60,15 +60,11 @@ class SQLiteWorld:
             Path(f"{self.path}{ending}").unlink(missing_ok=True)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
-            while not condition():  # noqa: ASYNC110 -- the database tells nobody
-                await asyncio.sleep(0.002)
+        await eventually(condition, pause_s=0.002)
 
     async def until_graph(self, expected: Callable[[], Any], actual: Callable[[], Any]) -> None:
         """Waits for the source to catch up; then the two must be equal."""
-        async with asyncio.timeout(20):
-            while expected() != actual():  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
+        await eventually(lambda: bool(expected() == actual()), pause_s=0.005)
 
     async def settled(self, function: SourceFunction) -> None:
         """Waits until everything captured so far is published."""

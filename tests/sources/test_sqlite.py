@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 
 from drasi.messages.changes import Element
-from drasi.sources.port import OriginUnavailable, SnapshotRequest
+from drasi.sources.port import Labels, OriginUnavailable, SnapshotRequest
+from drasi.sources.sqlite.catalog import Wanted
+from drasi.sources.sqlite.origin import Configuration, Origin
 from tests.sources.sqlite_world import SQLiteWorld, read_part
 from tests.sources.world import Graph
 
@@ -778,6 +780,26 @@ async def test_labels_that_nobody_wants_are_not_published(world: SQLiteWorld) ->
     client.execute("INSERT INTO Floor VALUES (2)")
     await world.settled(function)
     assert world.bus.said == [("i", "Room:1"), ("i", "Floor:2")]
+
+
+def test_the_labels_wanted_are_asked_for_behind_the_beginning_of_the_read(tmp_path: Path) -> None:
+    """Else a change behind a new reader's snapshot could be left out as nobody's."""
+    client = sqlite3.connect(tmp_path / "rooms.db", isolation_level=None)
+    client.execute("PRAGMA journal_mode = WAL")
+    client.execute("CREATE TABLE Room (id INTEGER PRIMARY KEY)")
+    origin = Origin(Configuration("db", tmp_path / "rooms.db", Wanted()))
+    after = origin.install(None).position.position
+    client.execute("INSERT INTO Room VALUES (1)")
+
+    def wanted() -> Labels:
+        client.execute("INSERT INTO Room VALUES (2)")
+        return Labels()
+
+    batch = origin.poll(after, wanted, 0)
+    assert batch is not None
+    assert len(batch.changes) == 1
+    origin.close()
+    client.close()
 
 
 async def test_a_writer_that_holds_the_database_only_delays(world: SQLiteWorld, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,13 @@ from drasi.bus.port import BusUnavailable, Deliver
 from drasi.messages.changes import Element, SourceChange, decode_changes
 
 
+async def eventually(condition: Callable[[], bool], *, pause_s: float = 0) -> None:
+    """Waits, at most for twenty seconds, for what nobody announces."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(pause_s)
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     topic: str

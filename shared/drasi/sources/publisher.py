@@ -43,7 +43,7 @@ class Publisher:
         last_position: Of the newest of them.
         last_change_ns: Commit time of the newest of them in its origin.
         lag_ns: How old that was when it was acknowledged.
-        waiting_bytes: Size of what waits.
+        waiting_bytes: Size of what is not acknowledged yet.
     """
 
     def __init__(
@@ -118,6 +118,8 @@ class Publisher:
         except Exception as error:
             self._fail(items, error)
             return
+        finally:
+            self.waiting_bytes -= sum(len(item.data) for item in items)
         self._note(items)
         for item in items:
             item.call.left -= 1
@@ -137,7 +139,6 @@ class Publisher:
             size += group_size
             if group[0].marker:
                 break
-        self.waiting_bytes -= sum(len(item.data) for item in items)
         return items
 
     def _next_group(self) -> tuple[list[_Item], int]:
@@ -210,9 +211,8 @@ class Publisher:
         for item in items:
             if not item.call.accepted.done():
                 item.call.accepted.set_exception(error)
-        kept = deque(item for item in self._items if id(item.call) not in calls)
-        self.waiting_bytes = sum(len(item.data) for item in kept)
-        self._items = kept
+        self.waiting_bytes -= sum(len(item.data) for item in self._items if id(item.call) in calls)
+        self._items = deque(item for item in self._items if id(item.call) not in calls)
 
 
 def _labels(items: list[_Item]) -> set[str]:

@@ -8,6 +8,7 @@ import os
 import secrets
 import sqlite3
 import urllib.parse
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,8 +166,11 @@ class Origin:
         self._data_version = -1
         return installed
 
-    def poll(self, after: int, wanted: Labels, now_ns: int) -> Batch | None:
+    def poll(self, after: int, wanted: Callable[[], Labels], now_ns: int) -> Batch | None:
         """What was captured after row ``after``; None: nothing.
+
+        ``wanted`` is asked when the transaction that reads has begun: a reader who registers and then takes a snapshot misses no
+        change behind it.
 
         Raises:
             Replaced: Another database stands at the path.
@@ -193,7 +197,7 @@ class Origin:
                     self._data_version = -1  # altered again meanwhile: at the next poll
                     return None
                 self._check_token(connection)
-                batch = self._read(connection, after, wanted, now_ns, problems)
+                batch = self._read(connection, after, wanted(), now_ns, problems)
         except OSError as error:
             raise unavailable(path, error) from error
         except sqlite3.DatabaseError as error:

@@ -131,8 +131,8 @@ class SQLiteSource:
 
     async def _step(self) -> bool:
         """One poll and what follows from it; whether more is waiting."""
-        after, wanted, now = self._position.position, self._context.wanted(), self._context.now_ns()
-        batch = await self._in_thread(lambda: self._origin.poll(after, wanted, now))
+        after, now = self._position.position, self._context.now_ns()
+        batch = await self._in_thread(lambda: self._origin.poll(after, self._context.wanted, now))
         if batch is None:
             return False
         if batch.problems is not None:
