@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -29,13 +29,17 @@ class Target:
     async def _take(self, request: Request) -> Response:
         if self._chance.random() < self._failing:
             return Response(status_code=503, headers={"Retry-After": "0"})
+        try:
+            row = await request.json()
+        except ClientDisconnect:  # the sender was killed in the middle of it
+            return Response(status_code=400)
         key = request.headers["idempotency-key"]
         if key in self._keys:
             self.repeats += 1
         else:
             self._keys.add(key)
             row_id = key.split("/", 3)[3]
-            self.taken.append({**await request.json(), "rowId": row_id})
+            self.taken.append({**row, "rowId": row_id})
         return Response(status_code=503 if self._chance.random() < self._failing else 200, headers={"Retry-After": "0"})
 
     def folded(self, query: str) -> dict[str, dict[str, Any]]:

@@ -62,7 +62,7 @@ class Load:
                 connection.execute("UPDATE Room SET temp = ?, humidity = ?, co2 = ? WHERE id = ?", values)
             connection.execute("COMMIT")
             self.transactions += 1
-            self._stop.wait(0.004)
+            self._stop.wait(0.02)
         connection.close()
 
     def goes_on(self, transactions: int) -> None:
@@ -128,7 +128,7 @@ def _kill_again_and_again(manifests: Path, state: Path, chance: random.Random) -
             with drasi(manifests, state) as process:
                 if number % 3:  # else: while it starts
                     until(lambda process=process: port_of(state, process) > 0, "it runs", 30)  # type: ignore[misc]
-                load.goes_on(chance.randint(1, 150))
+                load.goes_on(chance.randint(1, 60))
 
 
 async def _agrees(client: httpx.AsyncClient, target: Target, state: Path) -> None:
