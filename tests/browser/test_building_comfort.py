@@ -135,7 +135,7 @@ def test_a_change_in_the_database_moves_the_page(page: Page, served: Served) -> 
     expect(page.locator("[data-latency]")).to_contain_text(" ms")
     write(served.state, "UPDATE Room SET temp = 68 WHERE id = 'room_02_02_02'")
     expect(alert).to_have_count(0)
-    expect(page.locator(".alert.over").first).to_contain_text("Dye Works")
+    expect(page.locator(".alert.over").filter(has_text="Dye Works")).to_contain_text("comfortable again")
 
 
 def test_rooms_come_and_go(page: Page, served: Served) -> None:
@@ -177,12 +177,12 @@ def test_the_controls_write_to_the_database(page: Page, served: Served) -> None:
 def test_it_says_when_the_server_is_gone_and_goes_on_when_it_is_back(page: Page, served: Served) -> None:
     served.stop()
     expect(page.locator("[data-connection]")).to_have_text("Reconnecting…")
-    expect(page.locator(".lost")).to_contain_text("The connection to the server is lost")
+    expect(page.locator("[role=alert]")).to_contain_text("The connection to the server is lost")
     expect(page.locator("[data-room]")).to_have_count(47)
     write(served.state, "UPDATE Room SET temp = 60, humidity = 42, co2 = 500 WHERE id = 'room_01_01_01'")
     served.start()
     expect(page.locator("[data-connection]")).to_have_text("Live")
-    expect(page.locator(".lost")).to_have_count(0)
+    expect(page.locator("[role=alert]")).to_have_count(0)
     expect(page.locator("[data-room=room_01_01_01] [data-level]")).to_have_text("38")
     expect(page.locator("[data-room]")).to_have_count(47)
 

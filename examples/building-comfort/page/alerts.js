@@ -33,11 +33,11 @@ function Alert({ alert: { query, row, began }, now, select }) {
   </li>`;
 }
 
-function Over({ alert: { row, began, ended } }) {
+function Over({ alert: { query, row, began, ended } }) {
   return html`<li class="alert over">
     <div>
       <span class="swatch">✓</span>
-      <span class="what"><b>${name(row)}</b><small>${began ? `comfortable again, after ${age(ended - began)}` : "comfortable again"}</small></span>
+      <span class="what"><b>${name(row)}</b><small>${place(row, query)} · comfortable again${began ? ` after ${age(ended - began)}` : ""}</small></span>
     </div>
   </li>`;
 }
