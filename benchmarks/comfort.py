@@ -50,11 +50,11 @@ def changes(rooms: int, count: int, seed: int = 1) -> list[Update]:
     for time in range(1, count + 1):
         room = chance.randrange(rooms)
         reading = chance.choice(("temp", "humidity", "co2"))
-        value: float = {
-            "temp": lambda: round(chance.uniform(60, 85), 1),
-            "humidity": lambda: chance.randrange(25, 60),
-            "co2": lambda: chance.randrange(400, 1400),
-        }[reading]()
+        value: float
+        if reading == "temp":
+            value = round(chance.uniform(60, 85), 1)
+        else:
+            value = chance.randrange(25, 60) if reading == "humidity" else chance.randrange(400, 1400)
         state[room] = {**state[room], reading: value}
         result.append(Update(Node(SOURCE, f"r{room}", ["Room"], dict(state[room]), time)))
     return result

@@ -1,7 +1,7 @@
 """The peer: what one would write by hand for exactly these three queries and nothing else.
 
-Same face: change objects in, difference objects with rows out. No labels are looked at, no type is tested, nothing but the readings is kept,
-relations are fixed when the program starts, sums of floats are plain.
+Same face: change objects in, difference objects with rows out. No labels are looked at, no type is tested, nothing but the
+readings is kept, relations are fixed when the program starts, sums of floats are plain.
 """
 
 from __future__ import annotations
@@ -102,4 +102,8 @@ class BuildingAverage(FloorAverage):
         return [Diff(BUILDING, [(name, (name, total / floors), (name, after_sum / floors))], element.effective_from)]
 
 
-PROGRAMS = {"room level": RoomLevel, "floor average": FloorAverage, "building average": BuildingAverage}
+PROGRAMS: dict[str, type[RoomLevel] | type[FloorAverage]] = {
+    "room level": RoomLevel,
+    "floor average": FloorAverage,
+    "building average": BuildingAverage,
+}

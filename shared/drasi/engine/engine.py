@@ -165,15 +165,50 @@ class Engine:
     def _update_node(self, record: NodeRecord, element: Node) -> list[tuple[str, Diff]]:
         time = element.effective_from
         old = record.properties
+        sent = element.properties
         assert old is not None
-        new = self._updated(old, element)
+        if sent.__class__ is dict and time.__class__ is int:
+            for key, value in sent.items():
+                if old.get(key) is not value or value is None:
+                    kind = value.__class__
+                    if (kind is float or kind is str or kind is bool or (kind is int and _MIN <= value <= _MAX)) and key in old:
+                        continue
+                    # Something that is rare, or wrong: a new name, null, a list or map.
+                    check_change(Update(element))
+                    new = _merged(old, sent)
+                    break
+            else:
+                # What is given is not altered afterwards (see Node): it can be kept as it is.
+                new = sent if len(sent) == len(old) else {**old, **sent}
+        else:
+            check_change(Update(element))
         if time > self.clock:
             self.clock = time
         interests = self._nodes.get(record.labels)
         if interests is None:
             interests = self._node_interests(record.labels)
-        if len(interests) == 1 and interests[0][2].change is not None:
-            return self._update_for_one(record, new, time, *interests[0])
+        if len(interests) == 1:
+            # One query in the short way: most changes of most containers.
+            name, running, interest = interests[0]
+            change = interest.change
+            if change is not None:
+                try:
+                    deltas = change(record, old, new, time)
+                    record.properties = new
+                    record.effective_from = time
+                    record.value = None
+                    if deltas:
+                        changes = running.finish(deltas)
+                        if changes:
+                            if len(changes) == 1:
+                                return [(name, Diff(running.shape, changes, time))]
+                            return [(name, difference(running.shape, changes, time))]
+                except Exception as defect:
+                    self._stop(name, defect)
+                    record.properties = new
+                    record.effective_from = time
+                    record.value = None
+                return []
         found: list[tuple[str, Running, list[Delta]]] = []
         general: list[tuple[str, Running, Interest, dict[Any, Any]]] = []
         for name, running, interest in interests:
@@ -205,47 +240,6 @@ class Engine:
             if changes:
                 results.append((name, difference(running.shape, changes, time)))
         return results
-
-    def _update_for_one(
-        self, record: NodeRecord, new: Properties, time: int, name: str, running: Running, interest: Interest
-    ) -> list[tuple[str, Diff]]:
-        """The same when one query is concerned, in the short way: most changes of most containers."""
-        defect = None
-        try:
-            deltas = interest.change(record, record.properties, new, time)  # type: ignore[misc, arg-type] # told by the caller
-        except Exception as error:
-            deltas, defect = None, error
-        record.properties = new
-        record.effective_from = time
-        record.value = None
-        if deltas:
-            try:
-                changes = running.finish(deltas)
-            except Exception as error:
-                changes, defect = None, error
-            if changes:
-                return [(name, difference(running.shape, changes, time))]
-        if defect is not None:
-            self._stop(name, defect)
-        return []
-
-    @staticmethod
-    def _updated(old: Properties, element: Node) -> Properties:
-        """The properties after an update; only values that differ are looked at."""
-        sent = element.properties
-        if sent.__class__ is dict and element.effective_from.__class__ is int:
-            for name, value in sent.items():
-                if old.get(name) is not value or value is None:
-                    kind = value.__class__
-                    if ((kind is int and _MIN <= value <= _MAX) or kind is float or kind is str or kind is bool) and name in old:
-                        continue
-                    break
-            else:
-                # What is given is not altered afterwards (see Node): it can be kept as it is.
-                return sent if len(sent) == len(old) else {**old, **sent}
-        # Something that is rare, or wrong: a new name, null, a list or map.
-        check_change(Update(element))
-        return _merged(old, sent)
 
     # --- the general way ---
 

@@ -24,7 +24,7 @@ class Row(dict[str, Any]):
 
     @property
     def id(self) -> str:
-        return row_id(type(self)._text(self._identity))
+        return row_id(self._text(self._identity))
 
 
 class UpdatedRow(msgspec.Struct, frozen=True, gc=False):

@@ -7,13 +7,13 @@ Cost: constant per changed row (logarithmic where order is kept), one row per ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from drasi.engine.codegen.expressions import Expressions
 from drasi.engine.codegen.rows import write_row
 from drasi.engine.codegen.scope import Recorder, Scope
-from drasi.engine.codegen.types import ANY, INT, LIST, NUMBER, Atom
+from drasi.engine.codegen.types import ANY, INT, LIST, NODE, NUMBER, Atom, Types
 from drasi.engine.codegen.writer import Names, Writer
 from drasi.plan.algebra import Accumulator, Aggregate, Segment
 
@@ -32,7 +32,19 @@ _VALUES = {
 class AggregateCode:
     """Writes ``stage_i`` (rows → changed groups) and the class of its groups."""
 
-    def __init__(self, names: Names, number: int, aggregate: Aggregate, following: Segment, parameters: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        names: Names,
+        number: int,
+        aggregate: Aggregate,
+        following: Segment,
+        parameters: Mapping[str, Any],
+        keys: Sequence[Types],
+    ) -> None:
+        """``keys``: which types each key can have."""
+        self.key_types = keys
+        # Of what this aggregate gives to the next one.
+        self.next_keys: Sequence[Types] = ()
         self._names = names
         self._number = number
         self._aggregate = aggregate
@@ -92,7 +104,7 @@ class AggregateCode:
             shown = "g.shown"
             for i, key in enumerate(self._aggregate.keys):
                 write.line(f"k{i} = {shown}{f'[{i}]' if self._keys > 1 else ''}")
-                scope[key.name] = Atom(f"k{i}", ANY)
+                scope[key.name] = Atom(f"k{i}", self.key_types[i])
             for i, accumulator in enumerate(self._aggregate.accumulators):
                 code, types = self._value(i, accumulator)
                 if accumulator.function == "sum":
@@ -104,7 +116,7 @@ class AggregateCode:
                     write.line(f"v{i} = {code}")
                 scope[accumulator.name] = Atom(f"v{i}", types)
             names: Scope = scope
-            write_row(write, lambda draft: self._expressions(draft, names), (), self._following, "row")
+            self.next_keys = write_row(write, lambda draft: self._expressions(draft, names), (), self._following, "row")
             write.line("return row")
         return write.text()
 
@@ -198,6 +210,9 @@ class AggregateCode:
         parts = []
         for i in range(self._keys):
             x = f"{row}[{i}]"
+            if self.key_types[i] == NODE:
+                parts.append(f"('node', {x}.source, {x}.id)")
+                continue
             plain = f"{x}.__class__ is str or {x}.__class__ is int"
             # Elements are the other usual keys; the tuple is what group_key gives for a node.
             parts.append(f"({x} if {plain} else ('node', {x}.source, {x}.id) if {x}.__class__ is Node else group_key({x}))")

@@ -344,6 +344,8 @@ class Expressions:
         if place is not None and name in _ELEMENT_FUNCTIONS:
             return self._element_function(name, place)
         arguments = [self.compile(argument) for argument in node.arguments]
+        if name in ("elementId", "id") and arguments[0].types in (NODE, RELATION):
+            return self._assign(f"{arguments[0].code}.id", STRING)
         self._writer.raises = True
         if name in ("floor", "ceil") and arguments[0].types & NUMBER:
             return self._floor_ceil(name, arguments[0])

@@ -54,7 +54,7 @@ class MatchCode:
         recorder = Recorder()
         write = Writer(Names())
         conditions = [condition.expression for condition in self._match.conditions]
-        write_row(write, lambda draft: self.expressions(draft, recorder), conditions, self._segment, "row")
+        self.key_types = write_row(write, lambda draft: self.expressions(draft, recorder), conditions, self._segment, "row")
         return recorder.reads
 
     def _write_scan(self) -> None:

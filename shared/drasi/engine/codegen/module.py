@@ -80,10 +80,12 @@ def generate(plan: Plan, parameters: Mapping[str, Any]) -> Module:
     matching.write()
     texts = list(matching.functions)
     slots, ordered = [], []
+    keys = matching.key_types
     for n, segment in enumerate(plan.segments[:-1]):
         assert segment.aggregate is not None
-        stage = AggregateCode(names, n, segment.aggregate, plan.segments[n + 1], parameters)
+        stage = AggregateCode(names, n, segment.aggregate, plan.segments[n + 1], parameters, keys)
         texts += stage.write()
+        keys = list(stage.next_keys)
         slots.append(stage.slots)
         ordered.append(stage.ordered)
     return Module(plan, "\n".join(texts), names.constants, matching.reads, tuple(slots), tuple(ordered))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from drasi.engine.codegen.expressions import Expressions
 from drasi.engine.codegen.operators import ORDINARY
 from drasi.engine.codegen.scope import Scope
-from drasi.engine.codegen.types import NULL, NUMBER, Atom
+from drasi.engine.codegen.types import NULL, NUMBER, Atom, Types
 from drasi.engine.codegen.writer import Writer
 from drasi.language import tree
 from drasi.plan.algebra import Segment
@@ -45,7 +45,7 @@ def write_row(
     result: str,
     flags: Sequence[str] = (),
     numbers: Sequence[tuple[int, str]] = (),
-) -> None:
+) -> list[Types]:
     """Sets ``result`` to the row's tuple, to a Failure, or to None when the row is dropped.
 
     Args:
@@ -56,10 +56,12 @@ def write_row(
         result: Name of the local to set.
         flags: Flags of conditions tested before, further out.
         numbers: Properties that arithmetic is done with: while they are ordinary numbers, shorter code serves.
+
+    Returns:
+        Which types the keys of the segment's aggregate can have.
     """
     if not numbers:
-        _write_variant(write, make, conditions, segment, result, flags)
-        return
+        return _write_variant(write, make, conditions, segment, result, flags)
     elements = make(write).elements
     names = [elements.property(index, key) for index, key in numbers]
     tests = [f"({x}.__class__ is float or {x}.__class__ is int and -{ORDINARY} < {x} < {ORDINARY})" for x in names]
@@ -67,7 +69,8 @@ def write_row(
     with write.block(f"if {' and '.join(tests)}:"):
         _write_variant(write, lambda draft: make(draft).assuming(known), conditions, segment, result, flags)
     with write.block("else:"):
-        _write_variant(write, make, conditions, segment, result, flags)
+        keys = _write_variant(write, make, conditions, segment, result, flags)
+    return keys
 
 
 def _write_variant(
@@ -77,10 +80,10 @@ def _write_variant(
     segment: Segment,
     result: str,
     flags: Sequence[str],
-) -> None:
+) -> list[Types]:
     body = write.draft()
     all_flags = list(flags)
-    leaves = _write_body(body, make, conditions, segment, result, all_flags)
+    leaves, keys = _write_body(body, make, conditions, segment, result, all_flags)
     if leaves or all_flags:
         write.line(f"{result} = None")
     with write.block("try:" if body.raises or all_flags else None), write.block("while True:" if leaves or all_flags else None):
@@ -91,6 +94,7 @@ def _write_variant(
         write.line(f"except EvaluationError as error: {result} = Failure(error)")
     # Failures are values from here on.
     write.raises = False
+    return keys
 
 
 def _write_body(
@@ -100,7 +104,7 @@ def _write_body(
     segment: Segment,
     result: str,
     flags: list[str],
-) -> bool:
+) -> tuple[bool, list[Types]]:
     scope: Scope | None = None
 
     def expressions(draft: Writer) -> Expressions:
@@ -120,8 +124,7 @@ def _write_body(
             leaves = True
         _write_flags(body, own, result)
         flags += own
-    _write_end(body, expressions(body), segment, result)
-    return leaves
+    return leaves, _write_end(body, expressions(body), segment, result)
 
 
 def _write_flags(body: Writer, flags: Sequence[str], result: str) -> None:
@@ -131,14 +134,15 @@ def _write_flags(body: Writer, flags: Sequence[str], result: str) -> None:
             body.line("break")
 
 
-def _write_end(body: Writer, expressions: Expressions, segment: Segment, result: str) -> None:
+def _write_end(body: Writer, expressions: Expressions, segment: Segment, result: str) -> list[Types]:
     aggregate = segment.aggregate
     if aggregate is None:
         last = next(select.columns for select in reversed(segment.selects) if select.columns is not None)
         values = [expressions.compile(tree.Variable(column.name)) for column in last]
         body.line(f"{result} = {_tuple(values)}")
-        return
+        return []
     values = [expressions.compile(key.expression) for key in aggregate.keys]
+    keys = [value.types for value in values]
     for accumulator in aggregate.accumulators:
         if accumulator.argument is None:
             continue
@@ -161,6 +165,7 @@ def _write_end(body: Writer, expressions: Expressions, segment: Segment, result:
             value = Atom(name)
         values.append(value)
     body.line(f"{result} = {_tuple(values)}")
+    return keys
 
 
 def _tuple(values: Sequence[Atom]) -> str:
