@@ -42,6 +42,7 @@ class SQLiteWorld:
             bus=self.bus,
             state=self.state,
             renew=self._renew,
+            only_wanted=True,
             sleep=lambda seconds: asyncio.sleep(min(seconds, 0.02)),
         )
         self.functions.append(made)

@@ -76,7 +76,7 @@ class ListSource:
 
 
 class World:
-    def __init__(self, state: State | None = None) -> None:
+    def __init__(self, state: State | None = None, *, only_wanted: bool = True) -> None:
         self.bus = RecordingBus()
         self.state = state or MemoryState()
         self.slept: list[float] = []
@@ -86,6 +86,7 @@ class World:
             {},
             bus=self.bus,
             state=self.state,
+            only_wanted=only_wanted,
             now_ns=lambda: 1_700_000_000_000_000_000,
             sleep=self._sleep,
         )
@@ -221,6 +222,14 @@ async def test_the_labels_of_all_subscriptions_are_wanted_together(world: World)
     await world.function.unsubscribe("default", "q3")
     assert wanted() == Labels(frozenset({"Ship"}), frozenset({"MOORED_AT"}))
     await again.function.close()
+
+
+async def test_where_not_everybody_registers_everything_is_wanted() -> None:
+    world = World(only_wanted=False)
+    await world.start()
+    await world.function.subscribe("default", "q1", ["Ship"], [])
+    assert world.source.context.wanted() == Labels(None, None)
+    await world.function.close()
 
 
 async def test_dead_letters_are_kept_once(world: World) -> None:

@@ -20,6 +20,7 @@ from drasi.messages.changes import Element, Origin, Payload, SourceChange
 from drasi.sources.dead_letters import DeadLetters
 from drasi.sources.port import (
     BadRequest,
+    Labels,
     OriginUnavailable,
     SnapshotEnd,
     SnapshotHeader,
@@ -62,6 +63,8 @@ class SourceFunction:
         schedule_s: ``spec.schedule`` in seconds, if given.
         renew: Called with a reason when the containers' copies of the source must be read again (a lost position).
         instance: Which of the function's instances this is.
+        only_wanted: Publish only labels that a registered query wants, as soon as one is registered. Right where every container
+            registers its queries (``subscribe``); elsewhere the labels of one would be kept from the others.
         now_ns, sleep: Clock and wait; tests give others.
 
     Attributes:
@@ -79,6 +82,7 @@ class SourceFunction:
         schedule_s: float | None = None,
         renew: Callable[[str], Awaitable[None]] | None = None,
         instance: str = "0",
+        only_wanted: bool = False,
         now_ns: Callable[[], int] = time.time_ns,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -101,7 +105,7 @@ class SourceFunction:
             properties={**kind.defaults, **properties},
             publish=self._publisher.publish,
             state=state,
-            wanted=self._subscriptions.wanted,
+            wanted=self._subscriptions.wanted if only_wanted else Labels,
             report=self._report,
             dead_letter=self._record_dead_letter,
             now_ns=now_ns,
@@ -128,9 +132,7 @@ class SourceFunction:
             self._task = asyncio.create_task(self._run(self.source), name=f"source {self.id}")
 
     async def subscribe(self, query_node_id: str, query_id: str, node_labels: Sequence[str], rel_labels: Sequence[str]) -> None:
-        """``POST /subscription``: from now on these labels are wanted (both empty: everything). Repeating changes nothing.
-
-        As long as nobody is registered, everything is published."""
+        """``POST /subscription``: from now on these labels are wanted (both empty: everything). Repeating changes nothing."""
         await self._subscriptions.add(query_node_id, query_id, list(node_labels), list(rel_labels))
 
     async def unsubscribe(self, query_node_id: str, query_id: str) -> None:
