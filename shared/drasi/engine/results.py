@@ -20,11 +20,12 @@ class Row(dict[str, Any]):
 
     _identity: Any
     # Of the query the row belongs to: each has a class of its own, made by Shape.
-    _text: ClassVar[Callable[[Any], str]]
+    _text: ClassVar[Any]
 
     @property
     def id(self) -> str:
-        return row_id(self._text(self._identity))
+        text: str = self._text(self._identity)
+        return row_id(text)
 
 
 class UpdatedRow(msgspec.Struct, frozen=True, gc=False):

@@ -69,8 +69,7 @@ def write_row(
     with write.block(f"if {' and '.join(tests)}:"):
         _write_variant(write, lambda draft: make(draft).assuming(known), conditions, segment, result, flags)
     with write.block("else:"):
-        keys = _write_variant(write, make, conditions, segment, result, flags)
-    return keys
+        return _write_variant(write, make, conditions, segment, result, flags)
 
 
 def _write_variant(
