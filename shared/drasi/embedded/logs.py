@@ -26,7 +26,12 @@ def configure_logs(stream: TextIO | None = None, level: int = logging.INFO) -> N
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0, pad_level=False)
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=stream.isatty(),
+        pad_event_to=0,
+        pad_level=False,
+        exception_formatter=structlog.dev.plain_traceback,  # the pretty one prints local variables: rows, secrets
+    )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

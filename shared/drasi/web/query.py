@@ -22,7 +22,7 @@ from drasi.web.health import health_routes
 from drasi.web.metrics import query_metrics, registry_of
 from drasi.web.push import PushFront
 from drasi.web.stores import Stores
-from drasi.web.streams import with_heartbeat
+from drasi.web.streams import close, with_heartbeat
 
 HEARTBEAT_S = 15.0
 LATEST = "Drasi-Latest-Sequence"
@@ -115,11 +115,11 @@ class QueryRoutes:
 
     async def _sse(self, events: AsyncIterator[tuple[int, bytes]]) -> AsyncIterator[bytes]:
         yield b"retry: 1000\n\n"
-        async for event in with_heartbeat(events, self.heartbeat_s):
+        async for event in with_heartbeat(_until_broken(events), self.heartbeat_s):
             yield b":\n\n" if event is None else b"id: %d\ndata: %b\n\n" % event
 
     async def _ndjson(self, events: AsyncIterator[tuple[int, bytes]]) -> AsyncIterator[bytes]:
-        async for event in with_heartbeat(events, self.heartbeat_s):
+        async for event in with_heartbeat(_until_broken(events), self.heartbeat_s):
             yield b"\n" if event is None else event[1] + b"\n"
 
 
@@ -140,6 +140,17 @@ def write_view(view: View) -> Iterable[bytes]:
     yield b"]"
 
 
+async def _until_broken(events: AsyncIterator[tuple[int, bytes]]) -> AsyncIterator[tuple[int, bytes]]:
+    """A tail that cannot go on (trimmed, container closed) ends: the reader asks again, and is told why with a status."""
+    try:
+        async for event in events:
+            yield event
+    except DrasiError:
+        return
+    finally:
+        await close(events)
+
+
 async def _limited(events: AsyncIterator[tuple[int, bytes]], limit: int | None) -> AsyncIterator[tuple[int, bytes]]:
     left = limit
     try:
@@ -150,9 +161,7 @@ async def _limited(events: AsyncIterator[tuple[int, bytes]], limit: int | None) 
     except StopAsyncIteration:
         return
     finally:
-        aclose = getattr(events, "aclose", None)
-        if aclose is not None:
-            await aclose()
+        await close(events)
 
 
 def _integer(text: str | None, name: str) -> int | None:
