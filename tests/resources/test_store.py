@@ -47,6 +47,12 @@ class TestSqlite(StoreContract):
         assert (await store.put(source(host="z"))).version == 2
         await store.close()
 
+    async def test_a_closed_store_is_unavailable(self, tmp_path: Path) -> None:
+        store = await SqliteResourceStore.open(tmp_path / "drasi.db")
+        await store.close()
+        with pytest.raises(StoreUnavailable, match="is closed"):
+            await store.get(SOURCE, "a")
+
     async def test_a_file_that_is_no_database(self, tmp_path: Path) -> None:
         (tmp_path / "drasi.db").write_bytes(b"this is no database" * 100)
         with pytest.raises(StoreUnavailable, match="cannot open"):

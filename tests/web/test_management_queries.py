@@ -82,6 +82,7 @@ async def test_watch_is_the_view_and_then_every_event_until_the_query_is_deleted
     assert events[0]["addedResults"] == [{"value": 1}, {"value": 2.0}]
     assert events[0]["addedRowIds"] == ["n:1", "n:2"]
     assert '{"value":2.0}' in answer.text
+    assert "metadata" not in answer.text
     assert all(json.loads(line.strip("[], ")) for line in answer.text.splitlines() if line.strip("[], ")), "one event a line"
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 import msgspec
 
 from drasi.cli.api import Api, Refused, path_of
+from drasi.cli.keys import pressed, waited
 from drasi.cli.options import OK, Session
 from drasi.cli.queries import not_found
 from drasi.cli.tables import cell
@@ -126,7 +124,7 @@ async def _draw(session: Session, query: str, events: AsyncIterator[ResultEvent]
         return drawn
 
     console = Console(no_color=not session.color)
-    async with _key("q") as quit_, asyncio.TaskGroup() as group:
+    async with pressed("q") as quit_, asyncio.TaskGroup() as group:
 
         async def follow() -> None:
             async for event in events:
@@ -135,35 +133,6 @@ async def _draw(session: Session, query: str, events: AsyncIterator[ResultEvent]
 
         following = group.create_task(follow())
         with Live(table(), console=console, auto_refresh=False, screen=True) as live:
-            while not quit_.is_set():
+            while not await waited(quit_, _DRAW_S):
                 live.update(table(), refresh=True)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(quit_.wait(), _DRAW_S)
         following.cancel()
-
-
-@contextlib.asynccontextmanager
-async def _key(wanted: str) -> AsyncIterator[asyncio.Event]:
-    """An event that is set when the key is pressed; the terminal is as before afterwards."""
-    pressed = asyncio.Event()
-    if not sys.stdin.isatty():
-        yield pressed
-        return
-    import termios
-    import tty
-
-    descriptor = sys.stdin.fileno()
-    before = termios.tcgetattr(descriptor)
-    loop = asyncio.get_running_loop()
-
-    def read() -> None:
-        if wanted.encode() in os.read(descriptor, 100):
-            pressed.set()
-
-    tty.setcbreak(descriptor)
-    loop.add_reader(descriptor, read)
-    try:
-        yield pressed
-    finally:
-        loop.remove_reader(descriptor)
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

@@ -138,13 +138,15 @@ async def list_kind(session: Session, word: str, *, wide: bool) -> int:
         from rich.live import Live
         from rich.text import Text
 
-        with Live(screen=False, auto_refresh=False) as shown:
-            try:
+        from drasi.cli.keys import pressed, waited
+
+        async with pressed("q") as quit_:
+            with Live(auto_refresh=False) as shown:
                 while True:
-                    shown.update(Text(_listing(kind, await _all(api, kind), wide)), refresh=True)
-                    await asyncio.sleep(_REFRESH_S)
-            except asyncio.CancelledError:
-                return OK
+                    listing = Text(_listing(kind, await _all(api, kind), wide), no_wrap=True, overflow="ellipsis")
+                    shown.update(listing, refresh=True)
+                    if await waited(quit_, _REFRESH_S):
+                        return OK
 
 
 async def _all(api: Api, kind: str) -> list[dict[str, Any]]:

@@ -35,6 +35,7 @@ class SqliteResourceStore:
         self._connection = connection
         self._thread = thread
         self._file = file
+        self._closed = False
 
     @classmethod
     async def open(cls, file: Path) -> SqliteResourceStore:
@@ -135,6 +136,7 @@ class SqliteResourceStore:
 
     async def close(self) -> None:
         """Closes the file and ends the thread."""
+        self._closed = True
         await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
         self._thread.shutdown()
 
@@ -158,13 +160,19 @@ class SqliteResourceStore:
             try:
                 result = work()
             except BaseException:
-                self._connection.execute("rollback")
+                # A full disk has rolled back already.
+                if self._connection.in_transaction:
+                    self._connection.execute("rollback")
                 raise
             self._connection.execute("commit")
             return result
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
+        except RuntimeError as error:
+            if not self._closed:
+                raise
+            raise StoreUnavailable(f"{self._file} is closed", hint="the process is stopping") from error
         except sqlite3.Error as error:
             raise StoreUnavailable(
                 f"cannot use {self._file}: {error}", hint="free the disk or the lock; it is tried again"

@@ -11,7 +11,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from drasi.errors import DrasiError
-from drasi.messages.results import ChangeEvent, ControlEvent, ResultEvent, encode
+from drasi.messages.results import ChangeEvent, ControlEvent, ResultEvent
+from drasi.messages.results import encode as encode_event
 from drasi.reactions.port import QueryNotFound, QueryUnavailable, View
 from drasi.resources.resource import CONTINUOUS_QUERY
 from drasi.values import to_json
@@ -168,6 +169,12 @@ def _view_events(name: str, view: View) -> list[bytes]:
         # Rows are written by their own rules (wire.md section 9); the rest of the event by the encoder.
         parts.append(encode(empty).replace(b'"addedResults":[]', f'"addedResults":[{added}]'.encode(), 1))
     return parts
+
+
+def encode(event: ResultEvent) -> bytes:
+    """An event as it was published: without ``metadata`` where it has none (that is its last member)."""
+    text = encode_event(event)
+    return text.removesuffix(b',"metadata":null}') + b"}" if event.metadata is None else text
 
 
 async def _written(events: list[ResultEvent], as_sse: bool) -> AsyncIterator[bytes]:
