@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from drasi.language import tree
+from drasi.language.walk import descendants
 from drasi.plan.algebra import Accumulator, Aggregate, Column, Plan, Segment, Select
+from drasi.plan.expressions import conjuncts, replace_topmost
 from drasi.plan.pattern import MatchBuilder
-from drasi.plan.walk import conjuncts, contains, rewrite
 
 AGGREGATES = frozenset({"count", "sum", "avg", "min", "max", "collect"})
 
@@ -63,7 +64,7 @@ def is_aggregate(node: tree.Tree) -> bool:
 
 
 def _aggregates(item: tree.Item) -> bool:
-    return contains(item.expression, is_aggregate)
+    return any(map(is_aggregate, descendants(item.expression)))
 
 
 def _grouped(clause: tree.Projection) -> tuple[Aggregate, tuple[Column, ...], list[tree.Expression]]:
@@ -87,6 +88,12 @@ def _grouped(clause: tree.Projection) -> tuple[Aggregate, tuple[Column, ...], li
             return tree.Variable(accumulators[node].name, pos=node.pos)
         return None
 
-    columns = tuple(Column(item.name, rewrite(item.expression, replace)) for item in clause.items)
-    having = [rewrite(expression, replace) for expression in conjuncts(clause.having)]
+    columns = tuple(Column(item.name, _replaced(item.expression, replace)) for item in clause.items)
+    having = [_replaced(expression, replace) for expression in conjuncts(clause.having)]
     return Aggregate(tuple(keys), tuple(accumulators.values()), keyed=bool(keys)), columns, having
+
+
+def _replaced(expression: tree.Expression, change: Callable[[tree.Tree], tree.Tree | None]) -> tree.Expression:
+    result = replace_topmost(expression, change)
+    assert isinstance(result, tree.Expression)
+    return result

@@ -9,8 +9,10 @@ from typing import Any
 
 from drasi.errors import QueryError
 from drasi.language import check, facts, parse
+from drasi.language.place import excerpt, locate
 from drasi.plan.algebra import Plan
 from drasi.plan.build import build
+from drasi.plan.ends import ends_out_of_reach
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,12 @@ def compile_query(
                 excerpt=missing.excerpt,
             )
         plan = build(checked.query, values)
+        for call in ends_out_of_reach(plan):
+            line, column = locate(text, call.pos)
+            message = f"{call.name}() of a relation that is not the pattern's own is not supported yet"
+            hint = f"take {call.name}() of the relation where the MATCH has it, and carry the node on"
+            place = excerpt(text, call.pos)
+            raise QueryError("NotYet", "NotYet", message, line=line, column=column, excerpt=place, hint=hint)
         known = facts(checked)
     except RecursionError:
         raise QueryError(

@@ -7,8 +7,10 @@ from itertools import combinations
 from typing import Any
 
 from drasi.language import tree
+from drasi.language.walk import descendants
 from drasi.plan.algebra import Condition, Edge, Match, Place
-from drasi.plan.walk import conjuncts, free_variables
+from drasi.plan.ends import asks_for_an_end
+from drasi.plan.expressions import conjuncts, free_variables
 
 
 class MatchBuilder:
@@ -38,11 +40,15 @@ class MatchBuilder:
         self._expressions += conjuncts(where)
 
     def build(self) -> Match:
-        conditions = tuple(
-            Condition(expression, frozenset(self._index[name] for name in free_variables(expression)))
-            for expression in self._expressions
-        )
+        conditions = tuple(Condition(expression, self._read(expression)) for expression in self._expressions)
         return Match(tuple(self._places), tuple(self._edges), conditions, tuple(self._distinct))
+
+    def _read(self, expression: tree.Expression) -> frozenset[int]:
+        """The places that an expression reads: those it names, and the ends of a relation whose ends it asks for."""
+        places = {self._index[name] for name in free_variables(expression)}
+        if any(map(asks_for_an_end, descendants(expression))):
+            places |= {end for edge in self._edges if edge.relation in places for end in (edge.left, edge.right)}
+        return frozenset(places)
 
     def _node(self, pattern: tree.NodePattern) -> int:
         index = self._place(pattern.variable, "node")
