@@ -113,6 +113,17 @@ async def test_warnings_are_in_the_answer_and_stay_with_the_resource(managed: Ma
     assert [warning["code"] for warning in resource["warnings"]] == ["MissingSource"]
 
 
+async def test_a_warning_goes_when_what_was_missing_has_come(managed: Managed) -> None:
+    await managed.apply(QUERY.replace("{id: clock}", "{id: clock}, {id: other}"))
+    await managed.apply(SOURCE)
+    resource = (await managed.client.get("/v1/continuousQueries/ticks")).json()
+    assert [warning["path"] for warning in resource["warnings"]] == ["spec.sources.subscriptions[1].id"]
+    await managed.apply(SOURCE.replace("clock", "other"))
+    (resource,) = (await managed.client.get("/v1/continuousQueries")).json()
+    assert "warnings" not in resource
+    assert "warnings" not in resource["status"]
+
+
 async def test_a_failure_takes_only_its_dependents_with_it(managed: Managed) -> None:
     managed.runtime.broken.add("clock")
     other = SOURCE.replace("clock", "other")

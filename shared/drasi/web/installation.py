@@ -107,6 +107,15 @@ class Installation:
             raise ResourceNotFound(kind, name)
         return found
 
+    async def current(self, resources: Sequence[Resource]) -> list[Resource]:
+        """The resources without warnings that are no longer true: what they waited for has come."""
+        if not any(resource.warnings for resource in resources):
+            return list(resources)
+        known = await self.known()
+        for resource in resources:
+            resource.warnings = [warning for warning in resource.warnings if _still_true(warning, resource, known)]
+        return list(resources)
+
     async def validate(self, documents: Sequence[Document]) -> list[Report]:
         """Checks documents against what is there; nothing changes."""
         return validate(documents, await self.known())
@@ -378,6 +387,18 @@ class Installation:
             used_by = await self.store.of_kind(SOURCE if resource.kind == SOURCE_PROVIDER else REACTION)
             return [user for user in used_by if str(user.spec.get("kind", "")).strip() == resource.name]
         return []
+
+
+def _still_true(warning: Mapping[str, Any], resource: Resource, known: Known) -> bool:
+    code = warning.get("code")
+    if code == "MissingSource":
+        wanted = {str(one.get("id")) for one in (resource.spec.get("sources") or {}).get("subscriptions") or ()}
+        missing = wanted - known.sources
+    elif code == "MissingQuery":
+        missing = set(resource.spec.get("queries") or ()) - known.queries
+    else:
+        return True
+    return any(f"'{name}'" in str(warning.get("message")) for name in missing)
 
 
 def _container(query: Resource) -> str:

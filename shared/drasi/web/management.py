@@ -132,7 +132,7 @@ class _Api:
             for resource in await self._installation.store.of_kind(kind)
             if resource.name > cursor and all(resource.labels.get(name) == value for name, value in wanted)
         ]
-        page = found[:limit]
+        page = await self._installation.current(found[:limit])
         body = [resource_json(resource, await self._installation.status(resource)) for resource in page]
         headers = {}
         if len(found) > limit:
@@ -251,6 +251,7 @@ class _Api:
         return JSONResponse(document(server_version()))
 
     async def _resource(self, resource: Resource, status_code: int = 200) -> Response:
+        await self._installation.current([resource])
         body = resource_json(resource, await self._installation.status(resource))
         return _json(body, status_code, headers={"ETag": f'"{resource.version}"'})
 
