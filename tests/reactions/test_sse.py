@@ -12,9 +12,10 @@ import pytest
 
 from drasi.messages.results import ResultEvent
 from drasi.reactions import feed as feed_module
+from drasi.reactions import sse
 from drasi.reactions.port import ReactionContext
 from drasi.reactions.sse import KIND, SseReaction, parse_id
-from tests.reactions.fakes import Query, Reader, until
+from tests.reactions.fakes import Query, Reader, settle, until
 from tests.reactions.serving import Frame, Stream, open_stream, serving
 
 
@@ -369,3 +370,20 @@ def test_ids() -> None:
     assert feed_module.EVENTS > 1000
     assert KIND.schema is not None
     assert KIND.schema["properties"]["ssePath"]["default"] == "/events"
+
+
+@pytest.mark.parametrize("steps", range(5))
+async def test_a_reader_that_leaves_when_something_comes_is_gone(site: Site, steps: int) -> None:
+    stream = sse.Stream(site.reaction, ["q"], {})
+    frames = stream.frames()
+    await frames.__anext__()
+    reading = asyncio.ensure_future(frames.__anext__())
+    await site.joined()
+    await settle()
+    stream._wake.set()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    reading.cancel()
+    await asyncio.wait({reading}, timeout=10)
+    assert reading.cancelled()
+    assert site.reaction.feeds["q"].readers == 0

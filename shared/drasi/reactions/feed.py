@@ -11,8 +11,7 @@ import asyncio
 import logging
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import msgspec
 
@@ -37,8 +36,7 @@ class CutOff(DrasiError):
     retryable: ClassVar[bool] = True
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One row of an event (or a control signal), rendered. ``path``: the stream it is for; empty: the usual one."""
 
     data: bytes
@@ -53,7 +51,7 @@ class Step:
     def __init__(self, sequence: int, parts: Sequence[Part]) -> None:
         self.sequence = sequence
         self.parts = parts
-        self.size = 64 + sum(len(part.data) for part in parts)
+        self.size = 64 + (len(parts[0].data) if len(parts) == 1 else sum(len(part.data) for part in parts))
         self.joined: bytes | None = None
         """What a reader of this query alone is sent, once made."""
 
@@ -274,7 +272,8 @@ class Feed:
             for event in events:
                 if not self._append(raw_event(event)):
                     raise Gone(self._last, event.sequence, event.sequence)
-            self._wake_readers()
+            if events:
+                self._wake_readers()
             if len(events) < READ:
                 return
 

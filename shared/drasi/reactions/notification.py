@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -36,8 +36,7 @@ class RawEvent(msgspec.Struct):
     reference: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RawRow:
+class RawRow(NamedTuple):
     op: Op
     row_id: str
     before: bytes | None
@@ -84,9 +83,13 @@ def of_rows(event: RawEvent, now_ms: int) -> Iterator[tuple[RawRow, bytes]]:
         event.sourceTimeMs,
     )
     for row in raw_rows(event):
-        before = b"" if row.before is None else b',"before":' + row.before
-        after = b"" if row.after is None else b',"after":' + row.after
-        yield row, b'{"op":"%b"%b%b%b,"rowId":%b}}' % (row.op.encode(), head, before, after, encode(row.row_id))
+        _, row_id, before, after = row
+        if before is None:
+            yield row, b'{"op":"i"%b,"after":%b,"rowId":%b}}' % (head, after or b"null", encode(row_id))
+        elif after is None:
+            yield row, b'{"op":"d"%b,"before":%b,"rowId":%b}}' % (head, before, encode(row_id))
+        else:
+            yield row, b'{"op":"u"%b,"before":%b,"after":%b,"rowId":%b}}' % (head, before, after, encode(row_id))
 
 
 def of_control(event: RawEvent, now_ms: int) -> bytes:

@@ -142,7 +142,7 @@ class SseReaction:
         if event.controlSignal is not None:
             return (Part(b"data: " + notification.of_control(event, now) + b"\n\n"),)
         if not self._entries[event.queryId]:
-            return [Part(b"data: " + text + b"\n\n") for _, text in notification.of_rows(event, now)]
+            return [Part(b"data: %b\n\n" % text) for _, text in notification.of_rows(event, now)]
         return [self.part(event, row, text) for row, text in notification.of_rows(event, now)]
 
 
@@ -187,9 +187,13 @@ class Stream:
                     yield chunk
                 elif not self._wake.is_set():
                     try:
-                        await asyncio.wait_for(self._wake.wait(), reaction.heartbeat_s)
+                        # Not wait_for: before Python 3.12 it loses a cancellation that meets the wake-up.
+                        async with asyncio.timeout(reaction.heartbeat_s):
+                            await self._wake.wait()
                     except TimeoutError:
-                        yield b": heartbeat\n\n"
+                        chunk = b": heartbeat\n\n"
+                    if chunk:
+                        yield chunk
         finally:
             reaction.closed(self._wake)
             for query_id in list(self._cursors):
