@@ -3,7 +3,7 @@
 This face needs the engine and nothing else: no network, no YAML, no web framework.
 """
 
-from drasi.continuous import ContinuousQuery, Join, Middleware
+from drasi.continuous import ContinuousQuery, Join, Middleware, Procedure
 from drasi.engine.changes import Delete, Insert, Update
 from drasi.engine.results import Diff, Row, RowError, UpdatedRow
 from drasi.errors import DrasiError, QueryError
@@ -20,6 +20,7 @@ __all__ = [
     "Middleware",
     "Node",
     "Path",
+    "Procedure",
     "QueryError",
     "Relation",
     "Row",

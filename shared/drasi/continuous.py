@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,20 @@ class Middleware:
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Procedure:
+    """What ``CALL`` calls: a function of its arguments.
+
+    Attributes:
+        arguments, results: (name, type) pairs, types as in ``STRING?``.
+        call: Arguments → an iterable of tuples, one per result row.
+    """
+
+    arguments: Sequence[tuple[str, str]]
+    results: Sequence[tuple[str, str]]
+    call: Callable[..., Iterable[tuple[Any, ...]]]
+
+
 class ContinuousQuery:
     """A query whose answer is kept up to date with every change. To be used by one thread at a time.
 
@@ -52,6 +66,7 @@ class ContinuousQuery:
         middleware: What the pipelines are made of.
         pipelines: Source id → names of middleware, in order.
         column_names: Of columns without alias: ``text`` as written, ``short`` as in Drasi's manifests.
+        procedures: What ``CALL`` can call, by name.
 
     Raises:
         QueryError: The text cannot run: ``.type``, ``.phase`` and ``.detail`` in the TCK's words, ``.line``, ``.column``,
@@ -67,10 +82,12 @@ class ContinuousQuery:
         middleware: Sequence[Middleware] = (),
         pipelines: Mapping[str, Sequence[str]] | None = None,
         column_names: str = "text",
+        procedures: Mapping[str, Procedure] | None = None,
     ) -> None:
-        for used, construct in ((joins, "joins"), (middleware, "middleware"), (pipelines, "pipelines")):
-            if used:
-                raise QueryError("NotYet", "NotYet", f"{construct} are not supported yet", hint="apply them before the change")
+        later = {"joins": joins, "middleware": middleware, "pipelines": pipelines, "procedures": procedures}
+        for construct, given in later.items():
+            if given:
+                raise QueryError("NotYet", "NotYet", f"{construct} are not supported yet")
         self._start(compile_query(text, language=language, parameters=parameters, column_names=column_names))
 
     def _start(self, compiled: Compiled) -> None:
