@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from drasi.messages.envelope import Message
+from drasi.messages.reading import Gone, QueryNotFound, QueryUnavailable, View, ViewRow
 from drasi.messages.results import ChangeEvent, ControlEvent, ControlKind, ControlSignal, ResultEvent, Row, UpdatedRow
-from drasi.reactions.port import Gone, QueryNotFound, QueryUnavailable, View, ViewRow
 from drasi.reactions.timing import Timing
 
 

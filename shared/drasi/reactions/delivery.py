@@ -18,8 +18,9 @@ from typing import Any, Protocol
 import msgspec
 
 from drasi.errors import DrasiError
+from drasi.messages.reading import Gone, QueryNotFound, QueryReader, View
 from drasi.messages.results import ChangeEvent, ControlEvent, ResultEvent
-from drasi.reactions.port import Confirm, DeliveryFailed, Gone, QueryNotFound, QueryReader, View
+from drasi.reactions.port import Confirm, DeliveryFailed
 from drasi.reactions.rewind import rewind
 from drasi.reactions.rows import alone, idempotency_key, row_changes
 from drasi.reactions.state import DeadLetter, Progress, ReactionState, StateConflict

@@ -16,9 +16,9 @@ from typing import ClassVar, NamedTuple
 import msgspec
 
 from drasi.errors import DrasiError
+from drasi.messages.reading import Gone, QueryReader
 from drasi.messages.results import ResultEvent
 from drasi.reactions.notification import RawEvent, decode_raw_events, raw_event
-from drasi.reactions.port import Gone, QueryReader
 from drasi.reactions.timing import Timing
 
 logger = logging.getLogger(__name__)

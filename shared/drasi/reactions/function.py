@@ -12,10 +12,11 @@ from starlette.routing import BaseRoute
 
 from drasi.errors import DrasiError
 from drasi.messages.envelope import Message
+from drasi.messages.reading import QueryReader
 from drasi.messages.results import decode_events
 from drasi.reactions.configuration import read
 from drasi.reactions.delivery import OnFailure, QueryDelivery
-from drasi.reactions.port import QueryReader, Reaction, ReactionContext, ReactionKind
+from drasi.reactions.port import Reaction, ReactionContext, ReactionKind
 from drasi.reactions.state import ReactionState
 from drasi.reactions.timing import Timing
 

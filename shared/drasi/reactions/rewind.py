@@ -6,8 +6,8 @@ rows already delivered and those still to come then belong together, and the eve
 
 from __future__ import annotations
 
+from drasi.messages.reading import Gone, QueryReader, QueryUnavailable, View, ViewRow
 from drasi.messages.results import ChangeEvent, ResultEvent
-from drasi.reactions.port import Gone, QueryReader, QueryUnavailable, View, ViewRow
 
 _READ = 1000
 

@@ -18,12 +18,13 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from drasi.errors import DrasiError
+from drasi.messages.reading import Gone, QueryNotFound
 from drasi.messages.results import ChangeEvent, ResultEvent
 from drasi.reactions import notification
 from drasi.reactions.configuration import SERVER_PROPERTIES, Entry, EntryForm, choose
 from drasi.reactions.feed import READ, Cursor, CutOff, Feed, Part, Step
 from drasi.reactions.notification import RawEvent, RawRow
-from drasi.reactions.port import Confirm, Gone, QueryNotFound, Reaction, ReactionContext, ReactionKind
+from drasi.reactions.port import Confirm, Reaction, ReactionContext, ReactionKind
 from drasi.reactions.rows import ENTRY, RowChange, context
 from drasi.reactions.templates import RenderError
 from drasi.reactions.timing import Timing

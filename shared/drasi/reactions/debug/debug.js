@@ -181,6 +181,7 @@ function fill(line, row, changes) {
     const value = row.data[name];
     const cell = make("td", typeof value === "number" ? "number" : "", text(value));
     if (value === null || value === undefined) cell.className = "null";
+    if (cell.textContent.length > 30) cell.title = cell.textContent;
     if (changes && row.before && text(row.before[name]) !== text(value)) cell.classList.add("updated");
     return cell;
   });
@@ -212,19 +213,22 @@ function difference({ op, seq, ts_ms: at, payload }) {
   const what = make("span", "what");
   if (op === "x") what.append(payload.kind);
   else for (const piece of pieces(op, payload)) what.append(piece);
+  if (op !== "x") item.title = JSON.stringify(payload.after ?? payload.before, null, 1);
   item.append(what, make("span", "when", `#${number.format(seq)} · ${new Date(at).toLocaleTimeString()}`));
   return item;
 }
 
+// Of an updated row: what names it (its first columns), and what changed.
 function* pieces(op, { before, after }) {
   const row = after ?? before;
-  let first = true;
-  for (const name of Object.keys(row)) {
-    if (!first) yield "  ";
-    first = false;
+  const changed = (name) => op === "u" && text(before[name]) !== text(after[name]);
+  const names = Object.keys(row);
+  const same = names.filter((name) => !changed(name));
+  const shown = op === "u" ? names.filter((name) => changed(name) || same.indexOf(name) < 2) : names;
+  for (const [index, name] of shown.entries()) {
+    if (index) yield "  ";
     yield make("span", "name", `${name} `);
-    const changed = op === "u" && text(before[name]) !== text(after[name]);
-    if (changed) {
+    if (changed(name)) {
       yield make("del", "", text(before[name]));
       yield " → ";
       yield make("ins", "", text(after[name]));

@@ -16,12 +16,13 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from drasi.errors import DrasiError
+from drasi.messages.reading import Gone, QueryNotFound
 from drasi.messages.results import ResultEvent
 from drasi.reactions import notification
 from drasi.reactions.configuration import nothing_configured
 from drasi.reactions.feed import READ, Cursor, CutOff, Feed, Part
 from drasi.reactions.notification import RawEvent
-from drasi.reactions.port import Confirm, Gone, QueryNotFound, Reaction, ReactionContext, ReactionKind
+from drasi.reactions.port import Confirm, Reaction, ReactionContext, ReactionKind
 from drasi.reactions.timing import Timing
 
 CHUNK = 256 * 1024
