@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from drasi.reactions.port import Gone, QueryNotFound, QueryUnavailable
+from drasi.messages.reading import Gone, QueryNotFound, QueryUnavailable
 from tests.container.support import FLOORS, ROOMS, Consumer, FakeSnapshots, FakeSource, System, node, relation, spec, until
 
 

@@ -50,8 +50,8 @@ from drasi.messages import control as control_messages
 from drasi.messages.changes import decode_changes
 from drasi.messages.control import ControlMessage
 from drasi.messages.envelope import Message
+from drasi.messages.reading import QueryNotFound, QueryUnavailable, View, ViewRow
 from drasi.messages.results import ResultEvent, decode_event
-from drasi.reactions.port import QueryNotFound, QueryUnavailable, View, ViewRow
 from drasi.values import to_wire
 
 _STATES = {"running": "running", "bootstrapping": "bootstrapping", "stopped": "stopped", "failed": "stopped"}

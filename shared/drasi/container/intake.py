@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from drasi.container.group import Group
 from drasi.container.labels import NOTHING
 from drasi.container.state import State
 from drasi.container.watermarks import BY_ELEMENT
-from drasi.messages.changes import Element, SourceChange, decode_change, decode_changes, decode_items, encode
+from drasi.messages.changes import Element, SourceChange, decode_change, decode_changes, encode
 from drasi.values import normalise
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -32,12 +33,15 @@ class Intake:
             changes = decode_changes(data)
         except _UNREADABLE:
             changes = self._readable(data, source)
+        if not any(group.transaction for group in self._state.groups.values()):
+            for change in changes:
+                self._change(change, enqueued_ns)
+            return
         transaction: str | None = None
         for change in changes:
             tx = change.payload.source.tx
             if tx is None or tx != transaction:
-                if transaction is not None:
-                    self._flush(enqueued_ns)
+                self._flush(enqueued_ns)
                 transaction = tx
             self._change(change, enqueued_ns)
         self._flush(enqueued_ns)
@@ -80,14 +84,12 @@ class Intake:
 
     def _readable(self, data: bytes, source: str) -> list[SourceChange]:
         """The items that can be read; the others become dead letters."""
-        try:
-            items = decode_items(data)
-        except _UNREADABLE as error:
-            self._state.record(source, None, data, f"the message is no JSON array of changes: {error}")
+        items = _items(data)
+        if items is None:
+            self._state.record(source, None, data, "the message is no JSON array of changes")
             return []
         changes = []
-        for raw in items:
-            content = bytes(raw)
+        for content in items:
             try:
                 changes.append(decode_change(content))
             except _UNREADABLE as error:
@@ -100,7 +102,8 @@ class Intake:
     def _refuse(self, change: SourceChange, error: ValueError) -> None:
         origin = change.payload.source
         element = change.payload.after or change.payload.before
-        self._state.record(origin.db, origin.position, encode(change), str(error), element.id if element is not None else None)
+        name = element.id if element is not None and element.id else None
+        self._state.record(origin.db, origin.position, encode(change), str(error), name)
 
     # --- one change ---
 
@@ -267,6 +270,33 @@ class Intake:
                 and self._evaluation.is_relation(element) == (origin.table == "rel")
             ]
             self._state.delete_all(group, gone, origin.ts_ns // 1_000_000, change, enqueued_ns)
+
+
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+
+
+def _items(data: bytes) -> list[bytes] | None:
+    """The items of a JSON array, whatever they are themselves; None if it is no array."""
+    text = data.strip(b" \t\r\n")
+    if text[:1] != b"[" or text[-1:] != b"]":
+        return None
+    found: list[bytes] = []
+    depth = 0
+    start = 1
+    for token in _TOKEN.finditer(text):
+        sign = token.group()
+        if sign in b"[{":
+            depth += 1
+        elif sign in b"]}":
+            depth -= 1
+            if not depth and token.end() != len(text):
+                return None
+        if (depth == 1 and sign == b",") or not depth:
+            found.append(text[start : token.start()].strip(b" \t\r\n"))
+            start = token.end()
+    if depth or (len(found) > 1 and not all(found)):
+        return None
+    return found if any(found) else []
 
 
 class _Origin(msgspec.Struct):

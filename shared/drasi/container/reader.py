@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 
 from drasi.container.container import Container
+from drasi.messages.reading import QueryNotFound, View
 from drasi.messages.results import ResultEvent
-from drasi.reactions.port import QueryNotFound, View
 
 
 class LocalReader:

@@ -10,7 +10,7 @@ from drasi.container.publisher import document_of
 from drasi.container.ring import Ring
 from drasi.errors import DrasiError
 from drasi.log.port import Log, LogTrimmed
-from drasi.reactions.port import Gone, QueryNotFound, QueryUnavailable
+from drasi.messages.reading import Gone, QueryNotFound, QueryUnavailable
 
 _PAGE = 64
 _DELETED = b'"controlSignal":{"kind":"deleted"}'
