@@ -16,7 +16,6 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "messages": {"errors"},
     "statefile": {"errors"},
-    "environment": {"errors"},
     "values": {"errors"},
     "language": {"errors", "values"},
     "plan": {"errors", "values", "language"},
@@ -27,9 +26,9 @@ ALLOWED: dict[str, set[str]] = {
     "sources": {*LEAVES, "values", "bus"},
     "reactions": {*LEAVES, "values"},
     "container": {*LEAVES, "values", "language", "plan", "engine", "log", "bus"},
-    "resources": {*LEAVES, "values", "language", "plan", "sources", "reactions", "environment"},
+    "resources": {*LEAVES, "values", "language", "plan", "sources", "reactions"},
 }
-TOP = {"web", "embedded", "cli", "__main__", "__init__"}
+TOP = {"web", "embedded", "cli", "environment", "__main__", "__init__"}
 
 
 def imports(file: Path) -> set[str]:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from drasi.cli.live import LiveRows, read_events, unpacked
+from drasi.messages.reading import View, ViewRow
 from drasi.messages.results import ChangeEvent, ControlEvent, ControlSignal, UpdatedRow
-from drasi.reactions.port import View, ViewRow
 from tests.cli.conftest import Drasi
 from tests.web.managed import QUERY
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from drasi.errors import DrasiError
 from drasi.messages.control import ControlMessage
+from drasi.messages.reading import Gone, QueryNotFound, View
 from drasi.messages.results import ResultEvent
-from drasi.reactions.port import Gone, QueryNotFound, View
 from drasi.resources.resource import CONTINUOUS_QUERY, Resource, Settings
 
 

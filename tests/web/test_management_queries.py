@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from drasi.messages.reading import View, ViewRow
 from drasi.messages.results import ChangeEvent, ControlEvent, ControlSignal
-from drasi.reactions.port import View, ViewRow
 from tests.web.managed import QUERY, Managed
 
 BASE = "/v1/continuousQueries/ticks"

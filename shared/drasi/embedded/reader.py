@@ -8,8 +8,8 @@ from typing import Any
 
 from drasi.container import Container, SnapshotPart, SourceMissing
 from drasi.messages.changes import Element
+from drasi.messages.reading import View
 from drasi.messages.results import ResultEvent
-from drasi.reactions.port import View
 from drasi.sources.function import SourceFunction
 from drasi.sources.port import OriginUnavailable, SnapshotEnd, SnapshotHeader, SnapshotRequest
 

@@ -17,9 +17,9 @@ from drasi.embedded.reader import ProcessReader, ProcessSnapshots
 from drasi.errors import DrasiError
 from drasi.messages import control as control_messages
 from drasi.messages.control import ControlMessage
+from drasi.messages.reading import QueryNotFound
 from drasi.reactions import registry as reaction_kinds
 from drasi.reactions.function import ReactionFunction
-from drasi.reactions.port import QueryNotFound
 from drasi.reactions.sqlite_state import SqliteStates
 from drasi.resources.known import DEFAULT_CONTAINER
 from drasi.resources.resource import CONTINUOUS_QUERY, QUERY_CONTAINER, REACTION, SOURCE, Resource, Settings

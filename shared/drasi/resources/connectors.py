@@ -205,9 +205,9 @@ def _check_services(facts: KindFacts, spec: Mapping[str, Any], findings: Finding
             )
     for name, properties in _service_properties(spec).items():
         schema = facts.service_schemas.get(name)
-        if schema is None and facts.schema is not None:
+        if facts.schema is not None:
             # Merged over spec.properties: what is required may stand there.
-            schema = {**facts.schema, "required": []}
+            schema = merged({**facts.schema, "required": []}, schema or {})
         if schema is not None:
             violations: list[Violation] = []
             convert(schema, inline(properties), ("spec", "services", name, "properties"), violations, open_objects=False)

@@ -71,7 +71,7 @@ def _check_targets(service: Mapping[str, Any], spec: Mapping[str, Any], path: Pa
                 key
                 for holder in (service, spec)
                 if isinstance(holder.get("config_schema"), dict)
-                for key in holder["config_schema"].get("properties", {})
+                for key in holder["config_schema"].get("properties") or ()
             }
             if target[1:] not in keys:
                 findings.error(here, "InvalidProvider", f"{dotted(here)}: no property '{target[1:]}' in config_schema")

@@ -134,9 +134,8 @@ def _supplied(spec: Mapping[str, Any]) -> tuple[set[str], set[str]] | None:
         if subscription.get("nodes") is None and subscription.get("relations") is None:
             return None
         for member, have in (("nodes", nodes), ("relations", types)):
-            have |= {
-                item["sourceLabel"] for item in _listed(subscription, member) if isinstance(item, dict) and "sourceLabel" in item
-            }
+            labels = [item.get("sourceLabel") for item in _listed(subscription, member) if isinstance(item, dict)]
+            have.update(label for label in labels if isinstance(label, str))
     types |= {join["id"] for join in _listed(sources, "joins") if isinstance(join, dict) and isinstance(join.get("id"), str)}
     for middleware in _listed(sources, "middleware"):
         if not isinstance(middleware, dict):
@@ -144,8 +143,9 @@ def _supplied(spec: Mapping[str, Any]) -> tuple[set[str], set[str]] | None:
         for label in labels_made(middleware):
             if label is None:
                 return None
-            nodes.add(label)
-            types.add(label)
+            if isinstance(label, str):
+                nodes.add(label)
+                types.add(label)
     return nodes, types
 
 

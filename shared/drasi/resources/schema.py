@@ -135,6 +135,8 @@ def check_schema(schema: Any, path: Path) -> list[tuple[Path, str]]:
             found += check_schema(value, here)
         elif name in ("required", "enum") and not isinstance(value, list):
             found.append((here, f"{name} must be a list"))
+        elif name == "required" and not all(isinstance(item, str) for item in value):
+            found.append((here, "required must be a list of names"))
         elif name in ("minimum", "maximum", "minLength", "maxLength") and (
             isinstance(value, bool) or not isinstance(value, int | float)
         ):

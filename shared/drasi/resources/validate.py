@@ -35,6 +35,9 @@ _ENVELOPE: Final[Mapping[str, Field]] = {
 }
 
 
+_CHECKED_AGAINST: Final = (SOURCE_PROVIDER, REACTION_PROVIDER, QUERY_CONTAINER)
+
+
 @dataclass(slots=True)
 class Report:
     """What was found out about one document.
@@ -75,11 +78,23 @@ def validate(documents: Iterable[Document], known: Known) -> list[Report]:
     reachable = known.copy()
     for report in reports:
         _identify(report, reachable)
-    for report in reports:
-        if report.kind and isinstance(report.document.data, dict):
-            _check(report, reachable)
+    # What others are checked against comes first; if it is wrong itself, they are not blamed for it.
+    for first in (True, False):
+        for report in reports:
+            if report.kind and isinstance(report.document.data, dict) and (report.kind in _CHECKED_AGAINST) is first:
+                _check(report, reachable)
+                if first and report.errors and report.name:
+                    reachable.add(report.kind, report.name, _harmless(report.document.data.get("spec")))
     _check_unique(reports)
     return reports
+
+
+def _harmless(spec: Any) -> dict[str, Any]:
+    """What is left of an invalid provider's or container's spec for the checks of others: the names of its stores."""
+    storage = spec.get("storage") if isinstance(spec, dict) else None
+    if not isinstance(storage, dict):
+        return {}
+    return {"storage": {name: store for name, store in storage.items() if isinstance(store, dict)}}
 
 
 def _identify(report: Report, known: Known) -> None:

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from drasi.errors import DrasiError
-from drasi.reactions.port import Gone, QueryNotFound
+from drasi.messages.reading import Gone, QueryNotFound
 from drasi.sources.port import BadRequest, OriginUnavailable
 
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from drasi.errors import DrasiError
-from drasi.reactions.port import Gone
+from drasi.messages.reading import Gone
 from drasi.resources.problems import Problem
 from drasi.web.answers import answer_error
 

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from drasi.container import Container
 from drasi.errors import DrasiError
-from drasi.reactions.port import View
+from drasi.messages.reading import View
 from drasi.values import to_json
 from drasi.web.direct import routes_app
 from drasi.web.health import health_routes

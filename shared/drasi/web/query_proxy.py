@@ -11,9 +11,9 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from drasi.errors import DrasiError
+from drasi.messages.reading import QueryNotFound, QueryUnavailable, View
 from drasi.messages.results import ChangeEvent, ControlEvent, ResultEvent
 from drasi.messages.results import encode as encode_event
-from drasi.reactions.port import QueryNotFound, QueryUnavailable, View
 from drasi.resources.resource import CONTINUOUS_QUERY
 from drasi.values import to_json
 from drasi.web.installation import Installation

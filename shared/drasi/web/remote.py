@@ -10,8 +10,8 @@ import msgspec
 
 from drasi.container import SnapshotPart, SourceMissing
 from drasi.messages.changes import Element
+from drasi.messages.reading import Gone, QueryNotFound, QueryUnavailable, View, ViewRow
 from drasi.messages.results import ResultEvent, decode_event
-from drasi.reactions.port import Gone, QueryNotFound, QueryUnavailable, View, ViewRow
 from drasi.sources.port import OriginUnavailable
 from drasi.web.query import HEARTBEAT_S, LATEST
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from drasi.messages.control import ControlMessage
-from drasi.reactions.port import QueryReader
+from drasi.messages.reading import QueryReader
 from drasi.resources.resource import Resource, Settings
 
 

@@ -17,7 +17,7 @@ from drasi.log.sqlite import SQLiteLog
 from drasi.messages import control as control_messages
 from drasi.messages.control import ControlMessage
 from drasi.messages.envelope import Message
-from drasi.reactions.port import QueryNotFound
+from drasi.messages.reading import QueryNotFound
 from drasi.resources.containers import default_store, store_of
 from drasi.resources.resource import Resource
 
