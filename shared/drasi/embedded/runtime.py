@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from drasi.bus.embedded import EmbeddedBus
 from drasi.container import Container
+from drasi.container import Settings as ContainerSettings
 from drasi.embedded.reader import ProcessReader, ProcessSnapshots
 from drasi.errors import DrasiError
 from drasi.messages import control as control_messages
@@ -30,6 +31,9 @@ from drasi.statefile import StateFile
 from drasi.web.direct import routes_app
 from drasi.web.source import SourceRoutes
 from drasi.web.stores import Stores
+
+RING: Final = ContainerSettings(ring_events=8_000, ring_bytes=6_000_000)
+"""Of each container: what is older is read from the log, which is on the same disk, and memory is shared with everything else."""
 
 _RETRY_S: Final = (1.0, 2.0, 5.0, 15.0, 60.0)
 _log = structlog.get_logger("drasi.embedded")
@@ -202,7 +206,9 @@ class EmbeddedRuntime:
         if running is not None:
             running.spec = resource.spec
             return
-        container = Stores(resource.name, resource.spec, directory=self._directory, bus=self._bus, snapshots=self._snapshots)
+        container = Stores(
+            resource.name, resource.spec, directory=self._directory, bus=self._bus, snapshots=self._snapshots, settings=RING
+        )
         await container.start()
         self.containers[resource.name] = container
         await self._subscribe(f"{resource.name}-control", f"{resource.name}-control", container.control)
