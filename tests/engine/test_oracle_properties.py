@@ -18,7 +18,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.oracle.changes import Change, stream
-from tests.oracle.queries import PARAMETERS, Writer
+from tests.oracle.queries import PARAMETERS, query
 from tests.oracle.watch import Watch
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
@@ -75,7 +75,7 @@ def check(text: str, events: Events, fork: int) -> None:
 @given(st.integers(0, 2**48))
 def test_the_incremental_answer_is_the_oracles(seed: int) -> None:
     random = Random(seed)
-    text = Writer(random).query()
+    text = query(random)
     events = stream(random)
     check(text, events, random.randrange(len(events)))
 

@@ -122,9 +122,9 @@ class Evaluation:
 
     def run(self, clauses: tuple[tree.Clause, ...]) -> list[Row]:
         rows = [Row({})]
-        for place, clause in enumerate(with_filters(clauses)):
+        for place, clause in enumerate(in_blocks(clauses)):
             match clause:
-                case tree.Match():
+                case list():
                     rows = [found for row in rows for found in self.matched(clause, row)]
                 case tree.Unwind():
                     rows = [item for row in rows for item in self.unwound(clause, row)]
@@ -160,21 +160,32 @@ class Evaluation:
             self.err(row, error)
         return error is None
 
-    def matched(self, clause: tree.Match, row: Row) -> Iterator[Row]:
+    def matched(self, clauses: Sequence[tree.Match], row: Row) -> Iterator[Row]:
+        """The rows of MATCH after MATCH. Only a complete row can be in error: all are laid before any condition is asked."""
+        laid = [(row, list[tuple[tree.Expression, Scope]]())]
+        for clause in clauses:
+            laid = [grown for start, asked in laid for grown in self.laid(clause, start, asked)]
+        before, found = len(self.errors), 0
+        for new, asked in laid:
+            if self.passes(
+                [(condition, replace(scope, variables={**new.variables, **scope.variables})) for condition, scope in asked], new
+            ):
+                found += 1
+                yield new
+        [*_, last] = clauses
+        if last.optional and not found and len(self.errors) == before:
+            names = {variable for pattern in last.patterns for variable in variables(pattern)}
+            yield Row({**dict.fromkeys(sorted(names)), **row.variables}, (*row.identity, None), row.elements)
+
+    def laid(
+        self, clause: tree.Match, row: Row, asked: list[tuple[tree.Expression, Scope]]
+    ) -> Iterator[tuple[Row, list[tuple[tree.Expression, Scope]]]]:
+        """The ways to lay one clause's patterns, with what it and those before it ask."""
         scope = self.seen(row)
-        found = 0
         for match in assignments(clause.patterns, scope):
             keys = tuple(element.key for element in match.places)
             new = Row(match.variables, (*row.identity, keys), row.elements | set(keys))
-            asked = [*conditions(clause.patterns, match, scope), *self.conditions(clause.where, new)]
-            before = len(self.errors)
-            if self.passes(asked, new):
-                found += 1
-                yield new
-            found += len(self.errors) - before
-        if clause.optional and not found:
-            names = {variable for pattern in clause.patterns for variable in variables(pattern)}
-            yield Row({**dict.fromkeys(sorted(names)), **row.variables}, (*row.identity, None), row.elements)
+            yield new, [*asked, *conditions(clause.patterns, match, scope), *self.conditions(clause.where, new)]
 
     def unwound(self, clause: tree.Unwind, row: Row) -> Iterator[Row]:
         try:
@@ -303,18 +314,21 @@ class Evaluation:
             return raised
 
 
-def with_filters(clauses: tuple[tree.Clause, ...]) -> list[tree.Clause]:
-    """The clauses, with a WHERE that follows a MATCH and its WHERE joined to it: it drops the same rows, and of a row that one
-    of them drops the other's error is none."""
-    joined: list[tree.Clause] = []
+def in_blocks(clauses: tuple[tree.Clause, ...]) -> list[tree.Clause | list[tree.Match]]:
+    """The clauses, MATCH after MATCH taken together; a WHERE that follows one with its WHERE is joined to it: it drops the same
+    rows, and of a row that one of them drops the other's error is none."""
+    blocks: list[tree.Clause | list[tree.Match]] = []
     for clause in clauses:
-        before = joined[-1] if joined else None
-        if isinstance(clause, tree.Filter) and isinstance(before, tree.Match) and not before.optional:
-            where = clause.where if before.where is None else tree.Binary("AND", before.where, clause.where)
-            joined[-1] = replace(before, where=where)
+        block = blocks[-1] if blocks else None
+        plain = isinstance(block, list) and not block[-1].optional
+        if isinstance(clause, tree.Filter) and isinstance(block, list) and plain:
+            last = block[-1]
+            block[-1] = replace(last, where=clause.where if last.where is None else tree.Binary("AND", last.where, clause.where))
+        elif isinstance(clause, tree.Match) and not clause.optional and isinstance(block, list) and plain:
+            block.append(clause)
         else:
-            joined.append(clause)
-    return joined
+            blocks.append([clause] if isinstance(clause, tree.Match) else clause)
+    return blocks
 
 
 def variables(pattern: tree.PathPattern) -> list[str]:

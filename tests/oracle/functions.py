@@ -142,7 +142,7 @@ def to_integer(x: Value) -> Value:
     if isinstance(x, str):
         value = read(int, x)
         return read(lambda written: int(Decimal(written)) if Decimal(written).is_finite() else None, x) if value is None else value
-    return int(number(x)) if not isinstance(x, float) or math.isfinite(x) else None
+    return integer(int(number(x))) if not isinstance(x, float) or math.isfinite(x) else None
 
 
 @strict("toFloat")

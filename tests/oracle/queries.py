@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from drasi.errors import QueryError
+from drasi.language import check, parse
+
 LABELS = ("A", "B", "C")
 TYPES = ("R", "S")
 LITERALS = (
@@ -21,10 +24,12 @@ ARROWS = (("-", "->"), ("<-", "-"), ("-", "-"), ("-", "-"))
 
 @dataclass
 class Names:
-    """The variables in scope by what they hold. ``bags`` are lists whose order is open: they may not become keys."""
+    """The variables in scope by what they hold. ``tied`` are the relations that are still the pattern's own, no keys of a group;
+    ``bags`` are lists whose order is open: they may not become keys."""
 
     nodes: list[str] = field(default_factory=list)
     relations: list[str] = field(default_factory=list)
+    tied: list[str] = field(default_factory=list)
     numbers: list[str] = field(default_factory=list)
     values: list[str] = field(default_factory=list)
     bags: list[str] = field(default_factory=list)
@@ -59,6 +64,8 @@ class Writer:
 
     def query(self) -> str:
         text = self.match()
+        if self.sometimes(6):
+            text += f" {self.match()}"
         for _ in range(self.one((0, 0, 0, 1, 1, 2))):
             text += self.projection("WITH")
         return text + self.projection("RETURN")
@@ -95,6 +102,7 @@ class Writer:
         if self.sometimes(2):
             name = self.fresh("r")
             self.names.relations.append(name)
+            self.names.tied.append(name)
         left, right = self.one(ARROWS)
         return f"{left}[{name}{self.one(RELATION_TYPES)}{self.inline(name)}]{right}"
 
@@ -115,9 +123,19 @@ class Writer:
         if depth <= 0:
             return str(self.one(simple))
         return str(
-            self.one((self.anything, self.anything, self.numeric, self.condition, self.string, self.list_, self.map_, self.chosen))(
-                depth - 1
-            )
+            self.one(
+                (
+                    self.anything,
+                    self.anything,
+                    self.numeric,
+                    self.condition,
+                    self.string,
+                    self.list_,
+                    self.map_,
+                    self.part,
+                    self.chosen,
+                )
+            )(depth - 1)
         )
 
     def numeric(self, depth: int) -> str:
@@ -129,7 +147,7 @@ class Writer:
         if depth <= 0:
             return str(self.one(simple))
         inner = self.numeric
-        match self.number_of(0, 10):
+        match self.number_of(0, 13):
             case 0 | 1 | 2:
                 return f"{inner(depth - 1)} {self.one('+-*')} {inner(depth - 1)}"
             case 3:
@@ -148,6 +166,14 @@ class Writer:
                 return f"size({self.one(self.names.bags)})"
             case 9:
                 return f"reduce(t = 0, i IN {self.list_(0)} | t + 1)"
+            case 10:
+                return f"({inner(depth - 1)}) ^ {self.one('012')}"
+            case 11:
+                return f"coll.indexOf({self.list_(0)}, {self.anything(0)})"
+            case 12:
+                return f"toInteger({self.anything(0)})"
+            case 13 if self.names.tied:
+                return f"{self.one(('startNode', 'endNode'))}({self.one(self.names.tied)}).k"
         return str(self.one(simple))
 
     def condition(self, depth: int) -> str:
@@ -169,7 +195,7 @@ class Writer:
         return self.simple_condition()
 
     def simple_condition(self) -> str:
-        match self.number_of(0, 9):
+        match self.number_of(0, 12):
             case 0:
                 return (
                     f"{self.anything(0)} {self.one(('=', '<>', '<', '<=', '>', '>='))} {self.one((self.anything, self.numeric))(0)}"
@@ -190,15 +216,29 @@ class Writer:
                 return f"{self.one(self.names.elements())} {self.one(('=', '<>'))} {self.one(self.names.elements())}"
             case 9 if self.names.bags:
                 return f"{self.anything(0)} IN {self.one(self.names.bags)}"
+            case 10:
+                return f"{self.string(0)} =~ '{self.one(('x.*', '(?i)XY?', '[a-z]*'))}'"
+            case 11 if self.names.values:
+                return str(self.one(self.names.values))
+            case 12:
+                return f"isEmpty({self.one((self.list_, self.string))(1)})"
         return f"{self.anything(0)} = {self.anything(0)}"
 
     def string(self, depth: int) -> str:
         simple = [f"{e}.s" for e in self.names.elements()] + ["'x'", "'xy'", "''"]
         if depth <= 0:
             return str(self.one(simple))
-        match self.number_of(0, 5):
+        match self.number_of(0, 9):
             case 0:
                 return f"({self.string(depth - 1)} + {self.string(depth - 1)})"
+            case 6 if self.names.relations:
+                return f"type({self.one(self.names.relations)})"
+            case 7 if self.names.elements():
+                return f"elementId({self.one(self.names.elements())})"
+            case 8:
+                return f"replace({self.string(depth - 1)}, 'x', {self.string(0)})"
+            case 9:
+                return f"({self.string(0)} + {self.numeric(0)})"
             case 1:
                 return f"{self.one(('toUpper', 'toLower', 'trim', 'reverse'))}({self.string(depth - 1)})"
             case 2:
@@ -212,7 +252,15 @@ class Writer:
     def list_(self, depth: int) -> str:
         if depth <= 0:
             return f"[{self.anything(0)}, {self.anything(0)}]"
-        match self.number_of(0, 5):
+        match self.number_of(0, 9):
+            case 6:
+                return f"coll.distinct({self.list_(depth - 1)})"
+            case 7:
+                return f"split({self.string(0)}, '{self.one(('', 'x'))}')"
+            case 8:
+                return f"coll.insert({self.list_(0)}, {self.one('012')}, {self.anything(0)})"
+            case 9:
+                return f"{self.list_(depth - 1)}[{self.one(('-1..', '..-1', '1..5', '..1'))}]"
             case 0:
                 return f"[i IN {self.list_(depth - 1)} WHERE i IS NOT NULL | [i]]"
             case 1:
@@ -224,6 +272,23 @@ class Writer:
             case 4:
                 return f"range(0, {self.one('123')})"
         return f"[{self.anything(depth - 1)}]"
+
+    def part(self, depth: int) -> str:
+        """Something out of a list or map."""
+        match self.number_of(0, 6):
+            case 0:
+                return f"{self.one(('head', 'last', 'drasi.listMax', 'drasi.listMin'))}({self.list_(depth)})"
+            case 1:
+                return f"{self.list_(depth)}[{self.one(('0', '-1', '3'))}]"
+            case 2:
+                return f"{self.map_(depth)}.{self.one('abp')}"
+            case 3:
+                return f"{self.map_(depth)}['{self.one('abp')}']"
+            case 4 if self.names.elements():
+                return f"{self.one(self.names.elements())}['{self.one('pq')}']"
+            case 5 if self.names.elements():
+                return f"properties({self.one(self.names.elements())})"
+        return f"nullIf({self.anything(0)}, {self.anything(0)})"
 
     def map_(self, depth: int) -> str:
         if self.names.elements() and self.sometimes(3):
@@ -248,7 +313,7 @@ class Writer:
                 return f"{self.one(('sum', 'avg'))}({distinct}{self.numeric(1)})", "number"
             case 5 | 6:
                 return f"{self.one(('min', 'max'))}({distinct}{self.anything(0)})", "value"
-        return f"collect({distinct}{self.anything(0)})", "bag"
+        return f"collect({distinct}{self.one((self.anything(0), self.anything(0), *self.names.elements()))})", "bag"
 
     def projection(self, keyword: str) -> str:
         having = ""
@@ -260,17 +325,20 @@ class Writer:
             having = f"WHERE count(*) > {self.one('012')} "
         for _ in range(self.number_of(1, 3)):
             self.item(items, after, keyed=aggregating or distinct, elements=not having)
+        simple = [f"{e}.k" for e in before.elements()] + before.numbers
+        alone = self.sometimes(4)
+        keys = [] if alone else [key for key in (item.rsplit(" AS ", 1)[0] for item in items) if key in simple]
         if aggregating and not having:
             for _ in range(self.number_of(1, 2)):
                 call, kind = self.aggregate()
                 if kind == "bag" and distinct:
                     continue
                 if kind == "number" and self.sometimes(4):
-                    call = f"{call} + 1"
+                    call = f"{call} + {self.one(['1', *keys])}"
                 name = self.fresh("v")
                 items.append(f"{call} AS {name}")
                 {"number": after.numbers, "value": after.values, "bag": after.bags}[kind].append(name)
-            if self.sometimes(4):
+            if alone:
                 items, after = only_aggregates(items, after)
         self.names = after if items else before
         if not items:
@@ -287,6 +355,8 @@ class Writer:
             case 0 | 1 if self.names.elements() and elements:
                 kept = self.one(self.names.elements())
                 (after.nodes if kept in self.names.nodes else after.relations).append(name)
+                if kept in self.names.tied and not keyed:
+                    after.tied.append(name)
                 items.append(f"{kept} AS {name}")
             case 2:
                 items.append(f"{self.numeric(2)} AS {name}")
@@ -308,3 +378,16 @@ def only_aggregates(items: list[str], names: Names) -> tuple[list[str], Names]:
         values=[name for name in names.values if name in left],
         bags=[name for name in names.bags if name in left],
     )
+
+
+def query(random: Random) -> str:
+    """The next query that the language takes: one whose types cannot fit, say ``NOT 1``, is drawn again."""
+    while True:
+        text = Writer(random).query()
+        try:
+            check(parse(text), text=text, parameters=PARAMETERS, language="cypher")
+        except QueryError as error:
+            if error.detail != "InvalidArgumentType":
+                raise
+        else:
+            return text

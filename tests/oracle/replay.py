@@ -10,7 +10,7 @@ from drasi.engine import Engine
 from drasi.engine.events import encode_event
 from drasi.plan import compile_query
 from tests.oracle.changes import change, stream
-from tests.oracle.queries import PARAMETERS, Writer
+from tests.oracle.queries import PARAMETERS, query
 
 QUERIES = (
     "MATCH (a) RETURN a, labels(a) AS labels, keys(a) AS keys, properties(a) AS properties",
@@ -25,7 +25,7 @@ LENGTH = 300
 
 def main() -> None:
     random = Random("a recorded stream")
-    texts = [*QUERIES, *(Writer(random).query() for _ in range(6))]
+    texts = [*QUERIES, *(query(random) for _ in range(6))]
     events = stream(random, 0) + [[change(random) for _ in range(random.choice((1, 1, 1, 3)))] for _ in range(LENGTH)]
     engine = Engine()
     for number, text in enumerate(texts):

@@ -51,7 +51,7 @@ class Setup:
     def read(self, clause: tree.Clause, rows: list[Row]) -> list[Row]:
         evaluation = Evaluation(Scope(self.graph, {}), Arrivals(), Choices())
         if isinstance(clause, tree.Match):
-            found = [new for row in rows for new in evaluation.matched(clause, row)]
+            found = [new for row in rows for new in evaluation.matched([clause], row)]
         elif isinstance(clause, tree.Unwind):
             found = [new for row in rows for new in evaluation.unwound(clause, row)]
         else:
