@@ -5,6 +5,9 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,6 +86,26 @@ def test_help_imports_nothing_that_a_verb_needs() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_run_hands_everything_to_the_embedded_system(drasi: Drasi, tmp_path: Path) -> None:
+    given: dict[str, Any] = {}
+
+    async def serve(directories: list[Path], *, echo: Callable[[str], None], **options: Any) -> int:
+        given.update(options, directories=directories)
+        echo("Drasi runs on http://127.0.0.1:1")
+        echo("Error: Source/clock is wrong")
+        return 1
+
+    drasi.monkeypatch.setattr("drasi.embedded.serve", serve)
+    state = tmp_path / "state"
+    assert drasi("run", str(tmp_path), "--port", "0", "--state", str(state), "--reset", "--watch") == 1
+    assert given == {"directories": [tmp_path], "port": 0, "state": state, "reset": True, "watch": True}
+    assert (drasi.out, drasi.err) == ("Drasi runs on http://127.0.0.1:1\n", "Error: Source/clock is wrong\n")
+    drasi("run", str(tmp_path), "--quiet")
+    assert (drasi.out, drasi.err) == ("", "Error: Source/clock is wrong\n")
+    assert given["state"] == Path(".drasi")
+    assert drasi("run", str(tmp_path / "nowhere")) == 2
 
 
 def test_python_m_drasi() -> None:

@@ -48,7 +48,7 @@ def run(
     from drasi.embedded import serve
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(serve(directories, port=port, state=state, reset=reset, watch=watch, echo=session.say))
+        return runner.run(serve(directories, port=port, state=state, reset=reset, watch=watch, echo=_echo(session)))
 
 
 @command(app, "apply")
@@ -248,6 +248,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     return result if isinstance(result, int) else USAGE if result is not None else OK
+
+
+def _echo(session: Session) -> Callable[[str], None]:
+    """Lines of ``run``: errors are said whatever was asked for."""
+
+    def echo(line: str) -> None:
+        if line.startswith("Error"):
+            warn(line)
+        else:
+            session.say(line)
+
+    return echo
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
