@@ -10,16 +10,16 @@ QUERY = "apiVersion: v1\nkind: Query\nname: {name}\nspec: {{}}\n"
 
 
 def _tree(root: Path) -> None:
-    for name in ("b.yaml", "a.yml", "sub/c.json", "page/d.json", ".hidden/e.yaml", "readme.md"):
+    for name in ("b.yaml", "a.yml", "c.json", "page/d.json", ".hidden.yaml", "readme.md"):
         file = root / name
         file.parent.mkdir(exist_ok=True)
         file.write_text(QUERY.format(name=file.stem) if file.suffix != ".json" else '{"kind": "Query", "name": "c"}')
 
 
-def test_by_name_without_pages_and_hidden_folders(tmp_path: Path) -> None:
+def test_by_name_without_folders_and_hidden_files(tmp_path: Path) -> None:
     _tree(tmp_path)
     assert [file.name for file in files([tmp_path])] == ["a.yml", "b.yaml", "c.json"]
-    assert [file.name for file in files([tmp_path / "b.yaml", tmp_path / "sub"])] == ["b.yaml", "c.json"]
+    assert [file.name for file in files([tmp_path / "b.yaml", tmp_path / "page"])] == ["b.yaml", "d.json"]
 
 
 def test_documents_say_where_they_are_from(tmp_path: Path) -> None:

@@ -5,29 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from drasi.embedded.example import PAGE
 from drasi.resources.load import Document, load
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def files(directories: Iterable[Path]) -> list[Path]:
-    """Manifest files, in order of name; a directory's ``page`` and hidden folders have none."""
+    """Manifest files, in order of name; those of a directory itself, not of folders in it."""
     found: list[Path] = []
     for directory in directories:
         if directory.is_file():
             found.append(directory)
-            continue
-        for path in sorted(directory.rglob("*")):
-            inside = path.relative_to(directory).parts
-            if (
-                path.suffix in SUFFIXES
-                and path.is_file()
-                and inside[0] != PAGE
-                and not any(part.startswith(".") for part in inside)
-            ):
-                found.append(path)
+        else:
+            found += sorted(path for path in directory.iterdir() if _is_manifest(path))
     return found
+
+
+def _is_manifest(path: Path) -> bool:
+    return path.suffix in SUFFIXES and path.is_file() and not path.name.startswith(".")
 
 
 def read(paths: Iterable[Path]) -> list[Document]:
