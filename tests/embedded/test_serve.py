@@ -56,11 +56,22 @@ def _directory(tmp_path: Path) -> Path:
 @contextmanager
 def run(directory: Path, state: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "drasi", "run", str(directory), "--state", str(state), "--port", "0", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with _log(state).open("w") as log, subprocess.Popen(command, stdout=log, stderr=log, text=True) as process:
         try:
             yield process
         finally:
             process.kill()
+
+
+def _log(state: Path) -> Path:
+    """What the last process over this state directory printed."""
+    return state.with_suffix(".log")
+
+
+def _ended(state: Path, process: subprocess.Popen[str]) -> str:
+    """Waits for the end of a process; what it printed."""
+    process.wait(30)
+    return _log(state).read_text()
 
 
 def _client(state: Path, process: subprocess.Popen[str]) -> httpx.Client:
@@ -74,7 +85,7 @@ def _client(state: Path, process: subprocess.Popen[str]) -> httpx.Client:
         except (FileNotFoundError, ValueError):
             return False
         port = holder["port"] if holder["pid"] == process.pid else 0
-        assert process.poll() is None, process.stdout and process.stdout.read()
+        assert process.poll() is None, _log(state).read_text()
         return bool(port)
 
     until(listens, "it listens", 30)
@@ -98,16 +109,15 @@ def test_it_prints_where_it_is_and_stops_cleanly(tmp_path: Path) -> None:
     with run(directory, state) as process, _client(state, process) as client:
         _sql(state, "INSERT INTO Item VALUES (1, 'pear', 2.5, 4)")
         until(lambda: _rows(client) == [{"name": "pear", "share": 25}], "the row comes")
+        until(lambda: "cheap: running" in _log(state).read_text(), "it says so")
         with client.stream("GET", "/queries/cheap/events?after=0") as stream:  # an open reader does not hold it up
             assert stream.status_code == 200
             process.send_signal(signal.SIGTERM)
             assert process.wait(15) == 0
-        assert process.stdout is not None
-        output = process.stdout.read()
+    output = _log(state).read_text()
     assert "Source/shop: created" in output
     assert f"query      {client.base_url}".rstrip("/") + "/queries/cheap" in output
     assert f"database   {state / 'shop.db'} (source shop)" in output
-    assert "cheap: running" in output
     assert output.rstrip().endswith("Stopped.")
     assert "Traceback" not in output
 
@@ -126,7 +136,7 @@ def test_a_second_run_is_refused_with_pid_and_port_of_the_first(tmp_path: Path) 
     directory, state = _directory(tmp_path), tmp_path / "state"
     with run(directory, state) as first, _client(state, first) as client:
         with run(directory, state) as second:
-            output, _ = second.communicate(timeout=30)
+            output = _ended(state, second)
         assert second.returncode == 1
         assert f"process {first.pid}" in output
         assert f"port {client.base_url.port}" in output
@@ -140,7 +150,7 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with run(directory, state, "--port", str(port)) as process:
-            output, _ = process.communicate(timeout=30)
+            output = _ended(state, process)
     assert process.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}" in output
     assert "--port" in output
@@ -151,7 +161,7 @@ def test_invalid_manifests_are_all_shown_and_nothing_runs(tmp_path: Path) -> Non
     (directory / "more.yaml").write_text(MANIFESTS.replace("name: cheap", "name: dear").replace("RETURN i.name", "RETURN j.name"))
     (directory / "odd.yaml").write_text("apiVersion: v1\nkind: Source\nname: odd\nspec: {kind: SQLite, propertys: {}}\n")
     with run(directory, state) as process:
-        output, _ = process.communicate(timeout=30)
+        output = _ended(state, process)
     assert process.returncode == 1
     assert "UndefinedVariable" in output
     assert "did you mean 'properties'?" in output

@@ -24,6 +24,7 @@ from drasi.resources.resource import CONTINUOUS_QUERY
 
 _WATCH_S = 0.5
 _PROGRESS_S = 0.1
+_PATIENCE_S = 1.0
 _log = structlog.get_logger("drasi.run")
 
 Echo = Callable[[str], None]
@@ -154,18 +155,24 @@ class _Run:
                 await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _progress(self, system: EmbeddedSystem) -> None:
-        """Says how the queries come up, until all of them answer."""
+        """Says how the queries come up, until all of them answer; what is under way, once a second."""
+        loop = asyncio.get_running_loop()
         said: dict[str, str] = {}
+        beat = loop.time() + _PATIENCE_S
         while True:
             waiting = 0
+            tell_all = loop.time() >= beat
+            if tell_all:
+                beat = loop.time() + _PATIENCE_S
             for name in system.runtime.queries():
                 status = await system.runtime.status(CONTINUOUS_QUERY, name)
                 state = str(status.get("status", "New"))
                 line = _progress_line(state, status)
-                if said.get(name) != line:
+                settled = state in ("Running", "Stopped", "TerminalError")
+                waiting += not settled
+                if (settled or tell_all) and said.get(name) != line:
                     said[name] = line
                     self._echo(f"  {name}: {line}")
-                waiting += state not in ("Running", "Stopped", "TerminalError")
             if not waiting:
                 return
             await asyncio.sleep(_PROGRESS_S)
