@@ -24,7 +24,10 @@ def encode_event(diff: Diff, query_id: str, sequence: int, metadata: bytes | Non
         sequence: The event's number.
         metadata: JSON of the event's ``metadata``, left out when None.
     """
-    encoder = _RowEncoder(diff.shape)
+    shape = diff.shape
+    encoder = shape.encoder
+    if encoder is None:
+        encoder = shape.encoder = _RowEncoder(shape)
     added, added_ids, updated, deleted, deleted_ids = [], [], [], [], []
     for identity, before, after in diff.changes:
         name = encoder.id(identity)
@@ -55,7 +58,9 @@ def encode_event(diff: Diff, query_id: str, sequence: int, metadata: bytes | Non
 
 
 class _RowEncoder:
-    """Rows of one query: column names are encoded once a difference."""
+    """Rows of one query."""
+
+    __slots__ = ("_columns", "_text", "keys")
 
     def __init__(self, shape: Shape) -> None:
         self._columns = shape.columns
@@ -67,8 +72,9 @@ class _RowEncoder:
         return _encode(row_id(self._text(identity)))
 
     def row(self, values: tuple[Any, ...]) -> bytes:
-        row = {}
-        for name, value in zip(self._columns, values, strict=True):
+        for value in values:
             kind = value.__class__
-            row[name] = value if kind in _PLAIN or (kind is float and value - value == 0.0) else to_wire(value)
-        return _encode(row)
+            if kind not in _PLAIN and not (kind is float and value - value == 0.0):
+                values = tuple(map(to_wire, values))
+                break
+        return _encode(dict(zip(self._columns, values, strict=True)))

@@ -51,6 +51,8 @@ def _float(value: float) -> str:
 
 
 def _quoted(text: str) -> str:
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
     quoted = dumps(text, ensure_ascii=False)
     return quoted if quoted.isprintable() else dumps(text)
 
