@@ -77,6 +77,10 @@ class Bootstraps:
         for future in self._waiting:
             _finish(future)
 
+    @property
+    def active(self) -> bool:
+        return bool(self._tasks)
+
     def wake(self, source: str) -> None:
         """The source is there: who waits for it need not wait longer."""
         for future in self._missing.get(source, ()):

@@ -20,7 +20,6 @@ from drasi.container.entry import (
     Changes,
     Configure,
     Discard,
-    Entry,
     Forget,
     Marker,
     Remove,
@@ -105,6 +104,7 @@ class Container:
             clock=clock,
             settings=self._settings,
             applied=self._applied,
+            settled=self._settled,
             restore=self._restore,
         )
         self._bootstraps = Bootstraps(snapshots, self._submit, lambda: self._machine, self._settings, sleep)
@@ -145,7 +145,7 @@ class Container:
                 asyncio.create_task(self._writer.run(), name=f"writer of {self.name}"),
             ]
             self._started = True
-            self._bootstraps.follow()
+            self._settled()
 
     async def close(self) -> None:
         """Stops accepting, finishes what is committed (evaluation, publication), ends readers, closes the log."""
@@ -173,13 +173,18 @@ class Container:
         self._ring.clear()
         return await self._kept.restore()
 
-    def _applied(self, outcome: Outcome, entry: Entry, size: int) -> None:
+    def _applied(self, outcome: Outcome, size: int) -> None:
         self._ring.add(outcome.events)
         self._kept.applied(size)
-        if self._started:
-            self._bootstraps.follow()
-            if (self._writing is None or self._writing.done()) and not self._closing and self._kept.due(self._machine):
-                self._writing = asyncio.create_task(self._snapshot(), name=f"snapshot of {self.name}")
+
+    def _settled(self) -> None:
+        if not self._started or self._closing:
+            return
+        self._bootstraps.follow()
+        if self._bootstraps.active:
+            self._follow()
+        if (self._writing is None or self._writing.done()) and self._kept.due(self._machine):
+            self._writing = asyncio.create_task(self._snapshot(), name=f"snapshot of {self.name}")
 
     async def _snapshot(self) -> None:
         try:
@@ -385,12 +390,12 @@ class Container:
         return await self._tail.read(query_id, after, limit)
 
     def _follow(self) -> None:
-        """A replica with readers follows the log."""
+        """A replica follows the log while it has readers, or waits for a marker that another instance may have got."""
         if self._settings.follow_s is not None and (self._following is None or self._following.done()):
             self._following = asyncio.create_task(self._follow_log(self._settings.follow_s), name=f"follower of {self.name}")
 
     async def _follow_log(self, pause: float) -> None:
-        while self._readers and not self._closing:
+        while (self._readers or self._bootstraps.active) and not self._closing:
             number = self._machine.number
             try:
                 await self._log.changed(number)

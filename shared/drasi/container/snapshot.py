@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from drasi.container.core import CORE, Frozen, complete, load, thaw
 from drasi.container.evaluation import Evaluation
@@ -16,6 +17,7 @@ from drasi.log.snapshots import Manifest, SnapshotTorn, SnapshotWriter, manifest
 _MOST_TRAIL = 512
 _MOST_READING = 50_000
 _POSTPONE = 16
+_SLICE_S = 0.004
 
 
 class Snapshots:
@@ -79,9 +81,12 @@ class Snapshots:
             if previous is not None:
                 for name in frozen.keep:
                     writer.keep(name, previous)
+            slice_began = time.perf_counter()
             for name, data in frozen.sections():
                 await writer.add(name, data)
-                await asyncio.sleep(0)
+                if time.perf_counter() - slice_began > _SLICE_S:
+                    await asyncio.sleep(0)
+                    slice_began = time.perf_counter()
             trail = [*previous.trail, (previous.number, previous.at_ns, previous.written)] if previous is not None else []
             if len(trail) > _MOST_TRAIL:
                 trail = trail[::2]

@@ -54,7 +54,7 @@ class _Attempt:
     waiting: list[_Waiting] = field(default_factory=list)
 
 
-Applied = Callable[[Outcome, Entry, int], None]
+Applied = Callable[[Outcome, int], None]
 """Called after every entry, one's own or another's, with its size."""
 
 
@@ -62,6 +62,7 @@ class Writer:
     """Advances a machine by its log.
 
     Args:
+        settled: Called when this instance is where the log is, as far as it knows.
         restore: Loads the state from the newest snapshot when the log no longer reaches back to where this instance stands.
     """
 
@@ -75,6 +76,7 @@ class Writer:
         clock: Callable[[], int],
         settings: Settings,
         applied: Applied,
+        settled: Callable[[], None],
         restore: Callable[[], Awaitable[Machine]],
     ) -> None:
         self._log = log
@@ -84,6 +86,7 @@ class Writer:
         self._clock = clock
         self._settings = settings
         self._applied = applied
+        self._settled = settled
         self._restore = restore
         self._queue: deque[_Waiting] = deque()
         self._queued = 0
@@ -220,9 +223,10 @@ class Writer:
 
     def _evaluate(self, attempt: _Attempt) -> None:
         outcome = self.machine.apply(attempt.number, attempt.entry)
-        self._applied(outcome, attempt.entry, len(attempt.data))
+        self._applied(outcome, len(attempt.data))
         answers = [(waiting.answer, _status(waiting.item, outcome)) for waiting in attempt.waiting if waiting.answer is not None]
         self._publisher.add(attempt.number, outcome.events, outcome.letters, answers, own=True)
+        self._settled()
 
     async def _resolve(self, attempt: _Attempt, error: DrasiError) -> bool:
         """A create that did not simply succeed: the log says what happened. True: the entry is there, and it is ours."""
@@ -310,6 +314,7 @@ class Writer:
                 self.machine = await self._restore()
                 continue
             if not found:
+                self._settled()
                 return
             await self._apply(found)
 
@@ -322,7 +327,7 @@ class Writer:
                 raise
             outcome = self.machine.apply(log_entry.number, entry)
             self._publisher.known(entry.published)
-            self._applied(outcome, entry, len(log_entry.data))
+            self._applied(outcome, len(log_entry.data))
             self._publisher.add(log_entry.number, outcome.events, outcome.letters, [], own=False)
             await asyncio.sleep(0)
 
