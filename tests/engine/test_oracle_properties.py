@@ -17,18 +17,22 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.oracle.changes import Change, stream
-from tests.oracle.queries import PARAMETERS, query
-from tests.oracle.watch import Watch
+import drasi
+from drasi.engine import Engine
+from drasi.plan import Compiled, compile_query
+from tests.oracle.changes import Change, of_element, stream
+from tests.oracle.graph import Graph
+from tests.oracle.queries import PARAMETERS, Query, query
+from tests.oracle.watch import Watch, by_id, written
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 examples = settings(max_examples=50_000 if THOROUGH else 600, database=None, phases=[Phase.explicit, Phase.generate])
 Events = list[list[Change]]
 
 
-def run(text: str, events: Events, fork: int) -> None:
+def run(drawn: Query, events: Events, fork: int) -> None:
     """The query from construction through all events and back to the empty graph; restored from a snapshot on the way."""
-    watch = Watch(text, PARAMETERS)
+    watch = Watch(drawn.text, PARAMETERS, drawn.language)
     for number, event in enumerate(events):
         if number == fork:
             watch.fork()
@@ -36,9 +40,9 @@ def run(text: str, events: Events, fork: int) -> None:
     watch.take_away()
 
 
-def failure(text: str, events: Events, fork: int) -> BaseException | None:
+def failure(drawn: Query, events: Events, fork: int) -> BaseException | None:
     try:
-        run(text, events, fork)
+        run(drawn, events, fork)
     except Exception as error:
         return error
     return None
@@ -61,23 +65,65 @@ def reduced(events: Events, fails: Callable[[Events], bool]) -> Events:
     return events
 
 
-def check(text: str, events: Events, fork: int) -> None:
-    first = failure(text, events, fork)
+def check(drawn: Query, events: Events, fork: int) -> None:
+    first = failure(drawn, events, fork)
     if first is None:
         return
     kind = type(first)
-    events = reduced(events, lambda fewer: type(failure(text, fewer, fork)) is kind)
+    events = reduced(events, lambda fewer: type(failure(drawn, fewer, fork)) is kind)
     told = "\n".join(str(event) for event in events)
-    raise AssertionError(f"{text}\nfork before event {fork}\n{told}") from failure(text, events, fork)
+    raise AssertionError(f"{drawn.text}\nfork before event {fork}\n{told}") from failure(drawn, events, fork)
 
 
 @examples
 @given(st.integers(0, 2**48))
 def test_the_incremental_answer_is_the_oracles(seed: int) -> None:
     random = Random(seed)
-    text = query(random)
+    drawn = query(random)
     events = stream(random)
-    check(text, events, random.randrange(len(events)))
+    check(drawn, events, random.randrange(len(events)))
+
+
+def compiled(drawn: Query) -> Compiled:
+    return compile_query(drawn.text, language=drawn.language, parameters=PARAMETERS)
+
+
+def alone(drawn: Query) -> drasi.ContinuousQuery:
+    return drasi.ContinuousQuery(drawn.text, language=drawn.language, parameters=PARAMETERS)
+
+
+@settings(max_examples=5_000 if THOROUGH else 60, database=None, phases=[Phase.explicit, Phase.generate])
+@given(st.integers(0, 2**48))
+def test_queries_on_one_graph_do_not_touch_each_other(seed: int) -> None:
+    """Four queries on one engine, one removed and one added on the way: each gives what it gives alone."""
+    random = Random(seed)
+    drawn = {f"q{number}": query(random) for number in range(4)}
+    late = query(random)
+    events = stream(random)
+    engine, single = Engine(), {name: alone(one) for name, one in drawn.items()}
+    for name, one in drawn.items():
+        engine.add(name, compiled(one))
+    graph = Graph()
+    for number, event in enumerate(events):
+        if number == len(events) // 2:
+            engine.remove("q0")
+            del single["q0"]
+            added = engine.add("late", compiled(late))
+            single["late"] = alone(late)
+            everything = [of_element(element).for_library(number) for element in graph.elements.values()]
+            single["late"].apply_transaction(everything)
+            assert by_id(added.added if added is not None else []) == by_id(single["late"].rows())
+        sent = [change.for_library(number) for change in event]
+        try:
+            found = dict(engine.apply_transaction(sent))
+        except ValueError:
+            continue
+        for change in event:
+            change.apply(graph)
+        for name, one_alone in single.items():
+            expected = [written(diff) for diff in one_alone.apply_transaction(sent)]
+            assert ([written(found[name])] if name in found else []) == expected, drawn.get(name, late).text
+            assert by_id(engine.rows(name)) == by_id(one_alone.rows())
 
 
 ROOT = Path(__file__).parents[2]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from drasi.errors import QueryError
 from drasi.language import check, parse
 
+Language = Literal["cypher", "gql"]
 LABELS = ("A", "B", "C")
 TYPES = ("R", "S")
 LITERALS = (
@@ -45,6 +46,8 @@ class Writer:
         self.random = random
         self.names = Names()
         self.made = 0
+        self.keys: list[str] | None = None
+        """The columns that are keys of the projection just written, if it aggregates."""
         self.places = 0
 
     def one(self, options: Any) -> Any:
@@ -70,12 +73,31 @@ class Writer:
             text += self.projection("WITH")
         return text + self.projection("RETURN")
 
-    def match(self) -> str:
+    def gql(self) -> str:
+        """A query in GQL: MATCH, LET, FILTER, RETURN with its keys named or not, NEXT."""
+        text = self.match(filters=False)
+        for _ in range(self.one((0, 1, 2))):
+            name = self.fresh("v")
+            text += f" LET {name} = {self.anything(2)}"
+            self.names.values.append(name)
+        if self.sometimes(2):
+            text += f" FILTER {self.one(('', 'WHERE '))}{self.condition(1)}"
+        for following in (*[True] * self.one((0, 0, 1)), False):
+            text += self.projection("RETURN", having=False)
+            if self.keys is not None and self.sometimes(2):
+                text += f" GROUP BY {', '.join(self.keys) or '()'}"
+            if following:
+                text += " NEXT"
+                if self.sometimes(2):
+                    text += f" FILTER {self.condition(1)}"
+        return text
+
+    def match(self, *, filters: bool = True) -> str:
         patterns = [self.path() for _ in range(self.one((1, 1, 1, 2)))]
         text = f"MATCH {', '.join(patterns)}"
         if self.sometimes(3):
             text += f" WHERE {self.condition(2)}"
-        if self.sometimes(10):
+        if filters and self.sometimes(10):
             text += f" WHERE {self.condition(1)}"
         return text
 
@@ -315,20 +337,21 @@ class Writer:
                 return f"{self.one(('min', 'max'))}({distinct}{self.anything(0)})", "value"
         return f"collect({distinct}{self.one((self.anything(0), self.anything(0), *self.names.elements()))})", "bag"
 
-    def projection(self, keyword: str) -> str:
-        having = ""
+    def projection(self, keyword: str, *, having: bool = True) -> str:
+        having_text = ""
         aggregating = self.sometimes(2)
         distinct = self.sometimes(5)
         before, after = self.names, Names()
         items: list[str] = []
-        if aggregating and self.sometimes(8):
-            having = f"WHERE count(*) > {self.one('012')} "
+        if aggregating and having and self.sometimes(8):
+            having_text = f"WHERE count(*) > {self.one('012')} "
         for _ in range(self.number_of(1, 3)):
-            self.item(items, after, keyed=aggregating or distinct, elements=not having)
+            self.item(items, after, keyed=aggregating or distinct, elements=not having_text)
         simple = [f"{e}.k" for e in before.elements()] + before.numbers
         alone = self.sometimes(4)
+        self.keys = [item.rsplit(" AS ", 1)[1] for item in items] if aggregating else None
         keys = [] if alone else [key for key in (item.rsplit(" AS ", 1)[0] for item in items) if key in simple]
-        if aggregating and not having:
+        if aggregating and not having_text:
             for _ in range(self.number_of(1, 2)):
                 call, kind = self.aggregate()
                 if kind == "bag" and distinct:
@@ -340,11 +363,12 @@ class Writer:
                 {"number": after.numbers, "value": after.values, "bag": after.bags}[kind].append(name)
             if alone:
                 items, after = only_aggregates(items, after)
+                self.keys = []
         self.names = after if items else before
         if not items:
             name = self.fresh("v")
-            items, self.names = [f"1 AS {name}"], Names(numbers=[name])
-        text = f" {having}{keyword} {'DISTINCT ' if distinct else ''}{', '.join(items)}"
+            items, self.names, self.keys = [f"1 AS {name}"], Names(numbers=[name]), None
+        text = f" {having_text}{keyword} {'DISTINCT ' if distinct else ''}{', '.join(items)}"
         if keyword == "WITH" and self.sometimes(3):
             text += f" WHERE {self.condition(1)}"
         return text
@@ -380,14 +404,20 @@ def only_aggregates(items: list[str], names: Names) -> tuple[list[str], Names]:
     )
 
 
-def query(random: Random) -> str:
+class Query(NamedTuple):
+    text: str
+    language: Language
+
+
+def query(random: Random) -> Query:
     """The next query that the language takes: one whose types cannot fit, say ``NOT 1``, is drawn again."""
     while True:
-        text = Writer(random).query()
+        language: Language = random.choice(("cypher", "cypher", "cypher", "gql"))
+        text = Writer(random).query() if language == "cypher" else Writer(random).gql()
         try:
-            check(parse(text), text=text, parameters=PARAMETERS, language="cypher")
+            check(parse(text, language), text=text, parameters=PARAMETERS, language=language)
         except QueryError as error:
             if error.detail != "InvalidArgumentType":
                 raise
         else:
-            return text
+            return Query(text, language)

@@ -10,7 +10,7 @@ from drasi.engine import Engine
 from drasi.engine.events import encode_event
 from drasi.plan import compile_query
 from tests.oracle.changes import change, stream
-from tests.oracle.queries import PARAMETERS, query
+from tests.oracle.queries import PARAMETERS, Query, query
 
 QUERIES = (
     "MATCH (a) RETURN a, labels(a) AS labels, keys(a) AS keys, properties(a) AS properties",
@@ -25,11 +25,11 @@ LENGTH = 300
 
 def main() -> None:
     random = Random("a recorded stream")
-    texts = [*QUERIES, *(query(random) for _ in range(6))]
+    queries = [*(Query(text, "cypher") for text in QUERIES), *(query(random) for _ in range(6))]
     events = stream(random, 0) + [[change(random) for _ in range(random.choice((1, 1, 1, 3)))] for _ in range(LENGTH)]
     engine = Engine()
-    for number, text in enumerate(texts):
-        engine.add(f"q{number}", compile_query(text, parameters=PARAMETERS))
+    for number, (text, language) in enumerate(queries):
+        engine.add(f"q{number}", compile_query(text, language=language, parameters=PARAMETERS))
     for number, event in enumerate(events):
         try:
             diffs = engine.apply_transaction([item.for_library(number) for item in event])
@@ -38,7 +38,7 @@ def main() -> None:
             continue
         for name, diff in diffs:
             sys.stdout.write(encode_event(diff, name, number, None).decode() + "\n")
-    for number in range(len(texts)):
+    for number in range(len(queries)):
         errors = [f"{error.type} {error.detail} {error.message}" for error in engine.errors(f"q{number}")]
         sys.stdout.write(f"q{number}: {[row.id for row in engine.rows(f'q{number}')]} {errors}\n")
 

@@ -13,6 +13,7 @@ import drasi
 from tests.oracle.answer import Answer, Choices, Identity, Oracle
 from tests.oracle.changes import Change, of_element
 from tests.oracle.graph import Graph
+from tests.oracle.queries import Language
 from tests.oracle.strict import holds_bag, strict_row
 
 ALTERNATIVES = 512
@@ -68,11 +69,13 @@ class Watch:
         twin: Once `fork` was called: the same query, restored from a snapshot; it must go on identically.
     """
 
-    def __init__(self, text: str, parameters: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, text: str, parameters: Mapping[str, Any] | None = None, language: Language = "cypher") -> None:
         self.text = text
-        self.query = drasi.ContinuousQuery(text, parameters=parameters or {})
+        self.query = drasi.ContinuousQuery(text, parameters=parameters or {}, language=language)
         self.twin: drasi.ContinuousQuery | None = None
-        checked = drasi.language.check(drasi.language.parse(text), text=text, parameters=parameters or {}, language="cypher")
+        checked = drasi.language.check(
+            drasi.language.parse(text, language), text=text, parameters=parameters or {}, language=language
+        )
         self.oracle = Oracle(checked.query, parameters)
         self.graph = Graph()
         self.ledger = Ledger(self.query)
