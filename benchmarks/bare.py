@@ -1,9 +1,10 @@
-"""``python -m benchmarks.bare PORT ROOMS``: the hand-written program behind a bare ASGI callable; the peer of ``benchmarks.http``."""
+"""``python -m benchmarks.bare PORT ROOMS``: the hand-written program behind a bare ASGI callable, peer of ``benchmarks.http``."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from typing import Any
 
 import msgspec
 import uvicorn
@@ -35,11 +36,11 @@ class Bare:
             await self._stream(send)
             return
         body = b""
-        more = True
-        while more:
-            part = await receive()
-            body += part.get("body", b"")  # type: ignore[attr-defined]
-            more = part.get("more_body", False)  # type: ignore[attr-defined]
+        while True:
+            part: Any = await receive()
+            body += part.get("body", b"")
+            if not part.get("more_body"):
+                break
         element = self._decode(body).element
         for difference in self._program.apply(Update(Node("facilities", element.id, (), element.properties))):
             ((key, _, after),) = difference.changes

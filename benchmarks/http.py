@@ -1,7 +1,7 @@
 """End to end over HTTP: POST in, SSE out, two processes on this machine.
 
-Ours is the whole system (`drasi run`: source, bus, log with a durable commit, query, SSE reaction). The peer is a bare ASGI callable
-around the hand-written program, on the same server, with nothing durable.
+Ours is the whole system (`drasi run`: source, bus, log with a durable commit, query, SSE reaction). The peer is a bare ASGI
+callable around the hand-written program, on the same server, with nothing durable.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from drasi import Insert, Relation, Update
 
 _encode = msgspec.json.Encoder().encode
 
+ROOT = str(Path(__file__).resolve().parents[1])
 MANIFESTS = """
 apiVersion: v1
 kind: Source
@@ -162,7 +163,7 @@ async def _listening(port: int) -> None:
 
 
 async def _with_server(command: Sequence[str], port: int, rooms: int, count: int, ours: bool) -> tuple[float, list[float]]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    environment = {**os.environ, "PYTHONPATH": ROOT}
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.DEVNULL)
     try:
         await _listening(port)
