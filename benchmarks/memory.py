@@ -40,7 +40,3 @@ def measure(rooms: int, count: int, rounds: int = 5) -> dict[str, tuple[float, f
     return results
 
 
-if __name__ == "__main__":
-    for rooms in (1_000, 100_000):
-        for name, (ours, theirs) in measure(rooms, 50_000).items():
-            print(f"{rooms:>7} rooms  {name:<17} {ours:>9,.0f} /s   by hand {theirs:>9,.0f} /s   {ours / theirs:.2f}")

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 import pytest
-from tests.log.faults import Crash, FaultyLog
 
 from drasi.log.port import EntryExists, EntryTooLarge, Log, LogTrimmed, LogUnavailable
 from drasi.log.snapshots import Manifest, SnapshotTorn, SnapshotWriter, manifests, sections, sparse, sweep
+from tests.log.faults import Crash, FaultyLog
 
 
 class Store(Protocol):

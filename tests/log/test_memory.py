@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.log.contract import LogContract
 
 from drasi.log.memory import MemoryLog, MemoryStore
+from tests.log.contract import LogContract
 
 
 class _Store:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.log.contract import LogContract
 
 from drasi.log.port import LogDamaged, LogFull, LogUnavailable
 from drasi.log.sqlite import SQLiteLog
+from tests.log.contract import LogContract
 
 
 class _Store:

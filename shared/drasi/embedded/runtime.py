@@ -143,9 +143,8 @@ class EmbeddedRuntime:
                 self.sources[name].function.status(), f"sources/{name}", bool(self.sources[name].function.routes())
             )
         if kind == REACTION and name in self.reactions:
-            return self._with_address(
-                self.reactions[name].function.status(), f"reactions/{name}", bool(self.reactions[name].function.routes())
-            )
+            function = self.reactions[name].function
+            return self._with_address(self._with_lag(function.status()), f"reactions/{name}", bool(function.routes()))
         if kind == CONTINUOUS_QUERY:
             try:
                 return self.machine_of(name).query_status(name)
@@ -361,6 +360,17 @@ class EmbeddedRuntime:
     async def _unsubscribe(self, name: str) -> None:
         if self._subscriptions.pop(name, None) is not None:
             await self._bus.unsubscribe(name)
+
+    def _with_lag(self, status: dict[str, Any]) -> dict[str, Any]:
+        """How far a reaction is behind, by the queries themselves: it knows only of events that it has been told of."""
+        for query, progress in status.get("queries", {}).items():
+            try:
+                latest = self.machine_of(query).query_status(query).get("sequence")
+            except QueryNotFound:
+                continue
+            if isinstance(latest, int) and isinstance(progress.get("sequence"), int):
+                progress["behind"] = max(progress.get("behind") or 0, latest - progress["sequence"])
+        return status
 
     def _with_address(self, status: dict[str, Any], path: str, has_routes: bool) -> dict[str, Any]:
         if has_routes and self.address:
