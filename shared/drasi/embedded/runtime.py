@@ -143,8 +143,8 @@ class EmbeddedRuntime:
                 self.sources[name].function.status(), f"sources/{name}", bool(self.sources[name].function.routes())
             )
         if kind == REACTION and name in self.reactions:
-            function = self.reactions[name].function
-            return self._with_address(self._with_lag(function.status()), f"reactions/{name}", bool(function.routes()))
+            has_routes = bool(self.reactions[name].function.routes())
+            return self._with_address(self.reaction_status(name), f"reactions/{name}", has_routes)
         if kind == CONTINUOUS_QUERY:
             try:
                 return self.machine_of(name).query_status(name)
@@ -361,8 +361,9 @@ class EmbeddedRuntime:
         if self._subscriptions.pop(name, None) is not None:
             await self._bus.unsubscribe(name)
 
-    def _with_lag(self, status: dict[str, Any]) -> dict[str, Any]:
-        """How far a reaction is behind, by the queries themselves: it knows only of events that it has been told of."""
+    def reaction_status(self, name: str) -> dict[str, Any]:
+        """The status of a reaction that runs, with its lag by the queries themselves: it knows only of events it was told of."""
+        status = self.reactions[name].function.status()
         for query, progress in status.get("queries", {}).items():
             try:
                 latest = self.machine_of(query).query_status(query).get("sequence")

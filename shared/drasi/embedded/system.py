@@ -134,7 +134,7 @@ class EmbeddedSystem:
     def _metrics(self) -> Iterable[Metric]:
         yield from query_metrics(self.runtime.containers.values())
         yield from source_metrics({name: running.function.status() for name, running in self.runtime.sources.items()})
-        yield from reaction_metrics({name: running.function.status() for name, running in self.runtime.reactions.items()})
+        yield from reaction_metrics({name: self.runtime.reaction_status(name) for name in self.runtime.reactions})
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
