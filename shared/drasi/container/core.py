@@ -84,6 +84,7 @@ def thaw(core: bytes, evaluation: Evaluation, settings: Settings) -> Machine:
     machine = Machine(evaluation, settings)
     machine.number = content.number
     machine.at_ns = content.at_ns
+    machine.at_ms = content.at_ns // 1_000_000
     machine.version = content.version
     machine.next_number = content.next_number
     machine.retired = content.retired

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,18 +16,12 @@ Text = tuple[str, bytes]
 text = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One result event of one query."""
 
     query: str
     sequence: int
     data: bytes
-
-
-def with_metadata(event: bytes, metadata: bytes | None) -> bytes:
-    """Metadata comes last, and is no part of what is compared."""
-    return event if metadata is None else event[:-1] + b',"metadata":' + metadata + b"}"
 
 
 def control_event(query: str, sequence: int, time_ms: int, kind: ControlKind) -> bytes:
@@ -65,12 +59,13 @@ def rows_event(
 
 
 def tracking(change: SourceChange, enqueued_ns: int, dequeued_ns: int) -> bytes:
-    """``metadata.tracking`` of the first change of a cause."""
+    """``metadata.tracking`` of the first change of a cause, as the end of an event: it comes last, and is no part of what replays
+    are checked by."""
     source = change.payload.source
-    position = b'"position":%s,' % text(source.position) if source.position is not None else b""
+    position = b'"position":%b,' % text(source.position) if source.position is not None else b""
     return (
-        b'{"tracking":{"source":{"seq":%d,%s"source_ns":%d,"reactivatorStart_ns":%d,"reactivatorEnd_ns":%d},'
-        b'"query":{"enqueue_ns":%d,"dequeue_ns":%d}}}'
+        b',"metadata":{"tracking":{"source":{"seq":%d,%b"source_ns":%d,"reactivatorStart_ns":%d,"reactivatorEnd_ns":%d},'
+        b'"query":{"enqueue_ns":%d,"dequeue_ns":%d}}}}'
     ) % (
         source.lsn,
         position,

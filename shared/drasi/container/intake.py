@@ -17,6 +17,7 @@ from drasi.container.watermarks import BY_ELEMENT
 from drasi.messages.changes import Element, SourceChange, decode_change, decode_changes, encode
 from drasi.values import normalise
 
+_SETS = frozenset("iu")
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -109,13 +110,17 @@ class Intake:
 
     def _change(self, change: SourceChange, enqueued_ns: int, *, forced: bool = False) -> None:
         state = self._state
-        origin = change.payload.source
+        payload = change.payload
+        origin = payload.source
         source = origin.db
-        try:
-            element = subject(change)
-        except MalformedChange as error:
-            self._refuse(change, error)
-            return
+        element = payload.after
+        # The common case first: a node that is set.
+        if element is None or change.op not in _SETS or origin.table != "node" or not element.id or element.startId is not None:
+            try:
+                element = subject(change)
+            except MalformedChange as error:
+                self._refuse(change, error)
+                return
         if not forced and not self._new(change, element):
             return
         state.latest[source] = (origin.ts_ns, state.at_ns)
@@ -135,17 +140,18 @@ class Intake:
                     prepared = routed
             if routed is None:
                 continue
-            group.chunks.touch(group.engine.chunk_of(source, element.id))
+            engine = group.engine
+            group.chunks.touch(engine.chunk_of(source, element.id))
             if group.transaction:
                 group.waiting.append((change, element, routed))
                 continue
             try:
-                results = group.engine.apply(routed)
+                results = engine.apply(routed)
             except ValueError as error:
                 results = self._apply_normalised(group, change, element, error)
             if results:
                 state.emit(results, change, enqueued_ns)
-            if group.engine.failed:
+            if engine.failed:
                 state.fail(group)
         if state.letters.concern_elements:
             state.letters.applied(source, element.id)
@@ -153,16 +159,17 @@ class Intake:
     def _new(self, change: SourceChange, element: Element) -> bool:
         """Whether the change has not been applied before."""
         origin = change.payload.source
+        position = origin.position
         watermarks = self._state.watermarks
-        at_ms = self._state.at_ms
-        if origin.position is not None:
-            if origin.partition == BY_ELEMENT:
+        if position is not None:
+            partition = origin.partition
+            if partition == BY_ELEMENT:
                 removed = change.op == "d"
-                if not watermarks.admit_element(origin.db, element.id, origin.position, removed=removed, at_ms=at_ms):
+                if not watermarks.admit_element(origin.db, element.id, position, removed=removed, at_ms=self._state.at_ms):
                     return False
-            elif not watermarks.admit(origin.db, origin.partition or "", origin.position, at_ms):
+            elif not watermarks.admit(origin.db, partition or "", position, self._state.at_ms):
                 return False
-        return origin.key is None or watermarks.admit_key(origin.db, origin.key, at_ms)
+        return origin.key is None or watermarks.admit_key(origin.db, origin.key, self._state.at_ms)
 
     def _route(self, group: Group, change: SourceChange, element: Element, prepared: Any) -> Any:
         """What the change is for a graph; None: nothing."""

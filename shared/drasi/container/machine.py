@@ -74,6 +74,7 @@ class Machine(State):
         outcome = self.outcome = Outcome(number)
         self.number = number
         self.at_ns = entry.at_ns
+        self.at_ms = entry.at_ns // 1_000_000
         self._verify(entry)
         self.version = max(self.version, entry.version)
         self.watermarks.expire(self.at_ms)

@@ -22,13 +22,16 @@ class _Tail:
         self.events: list[bytes] = []
         self.start = 0
 
-    def evict(self) -> None:
+    def evict(self) -> int:
+        """Lets go of the oldest event; returns its size."""
+        size = len(self.events[self.start])
         self.events[self.start] = b""
         self.start += 1
         if self.start >= _COMPACT and self.start * 2 >= len(self.events):
             del self.sequences[: self.start]
             del self.events[: self.start]
             self.start = 0
+        return size
 
     def __len__(self) -> int:
         return len(self.events) - self.start
@@ -41,7 +44,7 @@ class Ring:
         self._most = events
         self._size = size
         self._held = 0
-        self._order: deque[tuple[_Tail, int]] = deque()
+        self._order: deque[_Tail] = deque()
         self._tails: dict[str, _Tail] = {}
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
 
@@ -54,13 +57,11 @@ class Ring:
                 tail = self._tails[event.query] = _Tail()
             tail.sequences.append(event.sequence)
             tail.events.append(event.data)
-            self._order.append((tail, len(event.data)))
+            self._order.append(tail)
             self._held += len(event.data)
             touched.add(event.query)
         while self._order and (len(self._order) > self._most or self._held > self._size):
-            oldest, size = self._order.popleft()
-            oldest.evict()
-            self._held -= size
+            self._held -= self._order.popleft().evict()
         for query in touched:
             for future in self._waiting.get(query, ()):
                 if not future.done():

@@ -28,11 +28,11 @@ class Settings:
     entry_bytes: int = 1_000_000
     queue_bytes: int = 64_000_000
     answer_s: float = 60.0
-    ring_events: int = 100_000
-    ring_bytes: int = 64_000_000
+    ring_events: int = 10_000
+    ring_bytes: int = 8_000_000
     inline_bytes: int = 262_144
     snapshot_entries: int = 5_000
-    snapshot_bytes: int = 32_000_000
+    snapshot_bytes: int = 16_000_000
     snapshots_kept: int = 2
     log_retention_s: int = 604_800
     log_bytes: int | None = None

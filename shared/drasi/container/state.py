@@ -52,7 +52,7 @@ class State:
 
     Attributes:
         number: The last entry applied.
-        at_ns: Its instant.
+        at_ns, at_ms: Its instant.
         version: The highest semantic version among the entries.
         uncarried: Events that no entry carries yet, by (entry, query, first sequence), oldest first.
         retired: The last sequences of queries that are gone.
@@ -66,6 +66,7 @@ class State:
         self.settings = settings
         self.number = 0
         self.at_ns = 0
+        self.at_ms = 0
         self.version = 0
         self.queries: dict[str, Query] = {}
         self.retired: dict[str, int] = {}
@@ -86,10 +87,6 @@ class State:
         self._runs: dict[str, _Run] = {}
         self._ended: list[_Run] = []
 
-    @property
-    def at_ms(self) -> int:
-        return self.at_ns // 1_000_000
-
     def take_number(self) -> int:
         number = self.next_number
         self.next_number += 1
@@ -106,7 +103,7 @@ class State:
 
     def emit(self, results: Iterable[tuple[str, Any]], cause: SourceChange | None = None, enqueued_ns: int = 0) -> None:
         """Differences become events."""
-        metadata = wire.tracking(cause, enqueued_ns, self.at_ns) if cause is not None else None
+        ending = wire.tracking(cause, enqueued_ns, self.at_ns) if cause is not None else None
         encode = self.evaluation.encode_event
         for name, diff in results:
             query = self.queries[name]
@@ -117,7 +114,7 @@ class State:
                     query.rows += 1
                 elif after is None:
                     query.rows -= 1
-            self._append(query, encode(diff, name, query.sequence, None), metadata)
+            self._append(query, encode(diff, name, query.sequence, None), ending)
 
     def control(self, query: Query, kind: ControlKind) -> None:
         query.sequence += 1
@@ -129,17 +126,18 @@ class State:
         query.timestamp = time_ms
         self._append(query, wire.rows_event(query.id, query.sequence, time_ms, **rows), None)
 
-    def _append(self, query: Query, body: bytes, metadata: bytes | None) -> None:
+    def _append(self, query: Query, body: bytes, ending: bytes | None) -> None:
+        sequence = query.sequence
         run = self._runs.get(query.id)
-        if run is None or query.sequence != run.first + len(run.events):
+        if run is None or sequence != run.first + len(run.events):
             if run is not None:
                 self._ended.append(run)
-            run = self._runs[query.id] = _Run(query.id, query.sequence)
-            query.mark(query.sequence, self.number)
-        event = wire.with_metadata(body, metadata)
+            run = self._runs[query.id] = _Run(query.id, sequence)
+            query.mark(sequence, self.number)
+        event = body if ending is None else body[:-1] + ending
         run.bodies.append(body)
         run.events.append(event)
-        self.outcome.events.append(Event(query.id, query.sequence, event))
+        self.outcome.events.append(Event(query.id, sequence, event))
 
     def close_runs(self) -> None:
         """The entry ends: its events are waiting to be carried by another."""

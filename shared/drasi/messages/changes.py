@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 
-class Element(msgspec.Struct, omit_defaults=True):
+class Element(msgspec.Struct, omit_defaults=True, gc=False):
     """A node, or a relation ``(startId)-[…]->(endId)``. Its type, for a relation, is its first label."""
 
     id: str
@@ -19,7 +19,7 @@ class Element(msgspec.Struct, omit_defaults=True):
     endSource: str | None = None
 
 
-class Origin(msgspec.Struct, omit_defaults=True):
+class Origin(msgspec.Struct, omit_defaults=True, gc=False):
     """Where a change comes from. ``position`` rises within (``db``, ``partition``), compared as text."""
 
     db: str
@@ -32,13 +32,13 @@ class Origin(msgspec.Struct, omit_defaults=True):
     tx: str | None = None
 
 
-class Payload(msgspec.Struct, omit_defaults=True):
+class Payload(msgspec.Struct, omit_defaults=True, gc=False):
     source: Origin
     before: Element | None = None
     after: Element | None = None
 
 
-class SourceChange(msgspec.Struct, omit_defaults=True):
+class SourceChange(msgspec.Struct, omit_defaults=True, gc=False):
     """One change of one element: insert, update, delete, or truncate (every id that begins with ``before.id``)."""
 
     op: Literal["i", "u", "d", "t"]
