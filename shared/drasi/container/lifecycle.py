@@ -87,7 +87,8 @@ class Lifecycle:
         query.since_ns = state.at_ns
         if query.state == "stopped" and query.frozen is not None and self._group(query).ready(query):
             old, query.frozen = query.frozen, None
-            if self._enter(query):
+            self._enter(query)
+            if query.state == "stopped":
                 rows = state.texts(query, self._group(query))
                 query.rows = len(rows)
                 added, updated, deleted = wire.difference(old, rows)
@@ -202,30 +203,31 @@ class Lifecycle:
 
     def _complete(self, query: Query) -> None:
         """Everything the query wants is in the graph: its rows appear, as one difference cut into events."""
-        if not self._enter(query):
-            return
         state = self._state
-        rows = state.texts(query, self._group(query))
-        query.rows = len(rows)
-        size = state.settings.rows_per_event
-        for start in range(0, len(rows), size):
-            state.rows(query, 0, added=rows[start : start + size])
+        whole = self._enter(query)
+        if query.state == "failed":
+            return
+        query.rows = 0
+        if whole is not None:
+            size = state.settings.rows_per_event
+            for start in range(0, len(whole.changes), size):
+                state.emit([(query.id, type(whole)(whole.shape, whole.changes[start : start + size], 0))])
         state.control(query, "bootstrapCompleted")
         query.state = "running"
         state.control(query, "running")
 
-    def _enter(self, query: Query) -> bool:
-        """Evaluates a query over the graph at hand; from now on it gets every change."""
+    def _enter(self, query: Query) -> Any:
+        """Evaluates a query over the graph at hand, and returns its rows as a difference; from now on it gets every change."""
         assert query.definition is not None
         group = self._group(query)
         try:
-            group.engine.add(query.id, query.definition.compiled)
+            whole = group.engine.add(query.id, query.definition.compiled)
         except Exception as error:
             self._state.stop_failed(query, error)
-            return False
+            return None
         if group.engine.failed:
             self._state.fail(group)
-        return query.state != "failed"
+        return whole
 
     # --- bootstrap ---
 
