@@ -1,5 +1,5 @@
 import { html } from "./html.js";
-import { paint, whole, word } from "./comfort.js";
+import { paint, short, word } from "./comfort.js";
 
 const KINDS = { "room-alert": "Room", "floor-alert": "Floor", "building-alert": "Building" };
 
@@ -24,7 +24,7 @@ export function Alerts({ live, now, select }) {
 function Alert({ alert: { query, row, began }, now, select }) {
   const level = row.ComfortLevel;
   const content = html`
-    <span class="swatch">${whole(level)}</span>
+    <span class="swatch">${short(level)}</span>
     <span class="what"><b>${name(row)}</b><small>${place(row, query)} · ${word(level)}</small></span>
     <time>${began ? age(now - began) : ""}</time>
   `;

@@ -46,4 +46,7 @@ export const outside = (level) => level != null && (level < LOW || level > HIGH)
 
 export const whole = (level) => (level == null ? "–" : String(Math.round(level)));
 
+// As exact as it must be to tell which side of a threshold it is on.
+export const short = (level) => (Number.isInteger(level) ? whole(level) : tenth(level));
+
 export const tenth = (level) => (level == null ? "–" : level.toFixed(1));

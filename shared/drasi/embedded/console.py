@@ -41,7 +41,7 @@ async def _page(installation: Installation) -> str:
     reactions = await _rows(installation, REACTION, _reaction)
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Drasi</title><link rel="stylesheet" href="/console/style.css"></head><body>
+<title>Drasi</title><link rel="icon" href="data:,"><link rel="stylesheet" href="/console/style.css"></head><body>
 <h1>Drasi</h1>
 <p><a href="/swagger-ui/">API</a> · <a href="/v1/status">Status</a> · <a href="/metrics">Metrics</a></p>
 <h2>Queries</h2>{_table(("query", "status", "rows", "sequence", ""), queries)}
