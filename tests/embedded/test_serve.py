@@ -74,7 +74,7 @@ def _ended(state: Path, process: subprocess.Popen[str]) -> str:
     return _log(state).read_text()
 
 
-def _client(state: Path, process: subprocess.Popen[str]) -> httpx.Client:
+def client_of(state: Path, process: subprocess.Popen[str]) -> httpx.Client:
     """A client of the process, once it listens."""
     port = 0
 
@@ -106,7 +106,7 @@ def _sql(state: Path, statement: str) -> None:
 
 def test_it_prints_where_it_is_and_stops_cleanly(tmp_path: Path) -> None:
     directory, state = _directory(tmp_path), tmp_path / "state"
-    with run(directory, state) as process, _client(state, process) as client:
+    with run(directory, state) as process, client_of(state, process) as client:
         _sql(state, "INSERT INTO Item VALUES (1, 'pear', 2.5, 4)")
         until(lambda: _rows(client) == [{"name": "pear", "share": 25}], "the row comes")
         until(lambda: "cheap: running" in _log(state).read_text(), "it says so")
@@ -125,7 +125,7 @@ def test_it_prints_where_it_is_and_stops_cleanly(tmp_path: Path) -> None:
 def test_interrupt_stops_it_too_and_the_next_run_goes_on(tmp_path: Path) -> None:
     directory, state = _directory(tmp_path), tmp_path / "state"
     for turn in range(2):
-        with run(directory, state) as process, _client(state, process) as client:
+        with run(directory, state) as process, client_of(state, process) as client:
             _sql(state, f"INSERT INTO Item VALUES ({turn}, 'item {turn}', 1, 1)")
             until(lambda turn=turn: len(_rows(client)) == turn + 1, "the row comes")  # type: ignore[misc]
             process.send_signal(signal.SIGINT)
@@ -134,7 +134,7 @@ def test_interrupt_stops_it_too_and_the_next_run_goes_on(tmp_path: Path) -> None
 
 def test_a_second_run_is_refused_with_pid_and_port_of_the_first(tmp_path: Path) -> None:
     directory, state = _directory(tmp_path), tmp_path / "state"
-    with run(directory, state) as first, _client(state, first) as client:
+    with run(directory, state) as first, client_of(state, first) as client:
         with run(directory, state) as second:
             output = _ended(state, second)
         assert second.returncode == 1
@@ -171,13 +171,13 @@ def test_invalid_manifests_are_all_shown_and_nothing_runs(tmp_path: Path) -> Non
 
 def test_reset_forgets_what_was_kept(tmp_path: Path) -> None:
     directory, state = _directory(tmp_path), tmp_path / "state"
-    with run(directory, state) as process, _client(state, process) as client:
+    with run(directory, state) as process, client_of(state, process) as client:
         _sql(state, "INSERT INTO Item VALUES (1, 'pear', 2.5, 4)")
         until(lambda: len(_rows(client)) == 1, "the row comes")
         process.send_signal(signal.SIGTERM)
         process.wait(15)
     (state / "mine.txt").write_text("not ours")
-    with run(directory, state, "--reset") as process, _client(state, process) as client:
+    with run(directory, state, "--reset") as process, client_of(state, process) as client:
         until(lambda: "running" in client.get("/queries/cheap").text, "the query runs")
         assert _rows(client) == []
     assert (state / "mine.txt").read_text() == "not ours"
@@ -185,7 +185,7 @@ def test_reset_forgets_what_was_kept(tmp_path: Path) -> None:
 
 def test_watched_manifests_are_applied_again(tmp_path: Path) -> None:
     directory, state = _directory(tmp_path), tmp_path / "state"
-    with run(directory, state, "--watch") as process, _client(state, process) as client:
+    with run(directory, state, "--watch") as process, client_of(state, process) as client:
         _sql(state, "INSERT INTO Item VALUES (1, 'pear', 2.5, 4), (2, 'melon', 12, 5)")
         until(lambda: len(_rows(client)) == 1, "the row comes")
         (directory / "shop.yaml").write_text(MANIFESTS.replace("price < 10", "price < 20"))
@@ -194,7 +194,7 @@ def test_watched_manifests_are_applied_again(tmp_path: Path) -> None:
 
 def test_rows_that_err_are_held_out_and_reported(tmp_path: Path) -> None:
     directory, state = _directory(tmp_path), tmp_path / "state"
-    with run(directory, state) as process, _client(state, process) as client:
+    with run(directory, state) as process, client_of(state, process) as client:
         _sql(state, "INSERT INTO Item VALUES (1, 'pear', 2.5, 4), (2, 'plum', 1, 0)")
         until(lambda: _rows(client) == [{"name": "pear", "share": 25}], "the sound row comes")
         status = client.get("/v1/continuousQueries/cheap").json()["status"]
@@ -207,7 +207,7 @@ def test_rows_that_err_are_held_out_and_reported(tmp_path: Path) -> None:
 
 def test_a_locked_database_is_said_and_waited_for(tmp_path: Path) -> None:
     directory, state = _directory(tmp_path), tmp_path / "state"
-    with run(directory, state) as process, _client(state, process) as client:
+    with run(directory, state) as process, client_of(state, process) as client:
         until(lambda: "running" in client.get("/queries/cheap").text, "the query runs")
         holder = sqlite3.connect(state / "shop.db", isolation_level=None)
         holder.execute("BEGIN EXCLUSIVE")
