@@ -282,9 +282,8 @@ class EmbeddedRuntime:
                 task = asyncio.create_task(_repeat(running.function.deprovision, name))
                 self._clearing.add(task)
                 task.add_done_callback(self._clearing.discard)
-        if force:
-            for machine in self._machines():
-                await machine.drop_source(name)
+        for machine in self._machines():
+            await machine.drop_source(name, elements=force)
 
     def _streaming(self, name: str) -> tuple[SourceFunction, bool] | None:
         running = self.sources.get(name)

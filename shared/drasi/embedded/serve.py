@@ -117,7 +117,10 @@ class _Run:
         for document, outcome in zip(documents, outcomes, strict=True):
             for line in outcome_lines(outcome, document.file):
                 self._echo(line)
-        return not any(outcome.result == "failed" for outcome in outcomes)
+        failed = [outcome for outcome in outcomes if outcome.result == "failed"]
+        if failed and len(failed) == len(outcomes):
+            self._echo("Nothing was applied: correct these errors first.")
+        return not failed
 
     def _greet(self, system: EmbeddedSystem, address: str, examples: Iterable[Example]) -> None:
         page = any(example.page is not None for example in examples)
@@ -212,8 +215,10 @@ class DirectoryMissing(DrasiError):
 
 
 def outcome_lines(outcome: Outcome, file: str = "") -> list[str]:
-    """An outcome as lines for a terminal; nothing for what is unchanged and fine."""
+    """An outcome as lines for a terminal; nothing for what is unchanged and fine, or was only left out because of others."""
     where = f" ({file})" if file else ""
+    if outcome.result == "failed" and not outcome.errors:
+        return []
     if outcome.result == "failed":
         head = f"Error: {outcome.kind or '?'}/{outcome.name or '?'}{where}"
         return [head, *("  " + line for problem in outcome.errors for line in problem.text().splitlines())]
