@@ -360,3 +360,22 @@ async def test_an_instance_that_starts_late_catches_up_and_agrees() -> None:
             assert second.rows("rooms") == from_scratch(ROOMS, source.elements.values())
             with pytest.raises(EntryExists):
                 await MemoryLog(store).create(1, b"")
+
+
+async def test_a_defect_of_the_machine_is_shown_and_hangs_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    store = MemoryStore()
+    system = System(MemoryLog(store), settings=Settings(follow_s=None, answer_s=0.05))
+    async with system:
+        await system.configure("rooms", ROOMS)
+
+        def broken() -> None:
+            raise RuntimeError("a defect")
+
+        system.container._machine._lifecycle.settle = broken  # type: ignore[method-assign]
+        assert await system.send(node("i", 1, "r1", name="a", temp=30)) == 503
+        assert not system.container.ready()
+        assert "a defect" in system.container.status()["messages"]["Defect"]
+        assert await system.send(node("i", 2, "r2", name="b", temp=30)) == 503
+        assert "a defect" in caplog.text
+    async with System(MemoryLog(store), snapshots=system.snapshots) as again:  # it was committed
+        assert again.rows("rooms") == [{"room": "a", "temp": 30}]

@@ -619,6 +619,32 @@ def test_a_forgotten_source_begins_anew() -> None:
     assert steps.rows("q") == [{"room": "new", "temp": 30}]
 
 
+def test_a_source_that_comes_again_is_read_again() -> None:
+    steps = running(ROOMS, *(Element(f"r{number}", ["Room"], {"name": f"r{number}", "temp": 30}) for number in (1, 2)))
+    steps.changes(node("u", 9, "r1", temp=31))
+    steps.step(Forget("db", elements=False))
+    assert steps.machine.queries["q"].state == "running"
+    assert len(steps.rows("q")) == 2
+    (build,) = builds(steps)
+    now = [Element("r1", ["Room"], {"name": "r1", "temp": 50}), Element("r3", ["Room"], {"name": "r3", "temp": 30})]
+    steps.changes(node("i", 2, "r4", name="r4", temp=30))
+    steps.step(part(build, now, 1))
+    steps.changes(node("u", 3, "r3", temp=40))
+    assert [row["room"] for row in steps.rows("q")] == ["r1", "r3", "r4"]
+    assert [row["temp"] for row in steps.rows("q")] == [50, 40, 30]
+    assert Consumer.of(steps.events("q")).sorted() == steps.rows("q")
+    assert Consumer.of(steps.events("q")).signals == ["bootstrapStarted", "bootstrapCompleted", "running"]
+
+
+def test_a_change_dated_in_the_future_does_not_take_the_clock_there() -> None:
+    steps = running()
+    steps.changes(node("i", 4_000_000_000, "r1", name="a", temp=30))
+    (group,) = steps.machine.groups.values()
+    assert group.engine.clock == steps.machine.at_ms + 300_000
+    assert steps.events("q")[-1]["sourceTimeMs"] == 4_000_000_000_000
+    assert steps.machine.ahead == {"db": 4_000_000_000 * SECOND}
+
+
 def test_the_clock_moves_at_most_a_little_beyond_the_entry() -> None:
     steps = running()
     steps.step(Tick(4_000_000_000 * SECOND))

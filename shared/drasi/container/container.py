@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -53,6 +54,7 @@ from drasi.messages.reading import QueryNotFound, QueryUnavailable, View, ViewRo
 from drasi.messages.results import ResultEvent, decode_event
 from drasi.values import to_wire
 
+_log = logging.getLogger(__name__)
 _STATES = {"running": "running", "bootstrapping": "bootstrapping", "stopped": "stopped", "failed": "stopped"}
 _PAGE = 500
 
@@ -117,6 +119,7 @@ class Container:
         self._upgrading = asyncio.Lock()
         self._started = False
         self._closing = False
+        self._dead = ""
 
     @property
     def _machine(self) -> Machine:
@@ -144,6 +147,8 @@ class Container:
                 asyncio.create_task(self._publisher.run(), name=f"publisher of {self.name}"),
                 asyncio.create_task(self._writer.run(), name=f"writer of {self.name}"),
             ]
+            for task in self._tasks:
+                task.add_done_callback(self._died)
             self._started = True
             self._settled()
 
@@ -159,7 +164,7 @@ class Container:
         if self._started:
             publisher, writer = self._tasks
             self._writer.stop()
-            await writer
+            await asyncio.wait([writer])
             # What cannot be published now is published by whoever restores.
             await self._publisher.drained()
             await _cancelled(publisher)
@@ -167,7 +172,16 @@ class Container:
 
     def ready(self) -> bool:
         """Whether it has restored, accepts, and holds its log."""
-        return self._started and not self._closing and self._writer.newer is None and self._writer.problem is None
+        writer = self._writer
+        return self._started and not self._closing and not self._dead and writer.newer is None and writer.problem is None
+
+    def _died(self, task: asyncio.Task[None]) -> None:
+        """A task that runs for ever ended by a defect: nothing is accepted any more; what is committed is in the log."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._dead = f"{task.get_name()} ended by a defect: {type(error).__name__}: {error}"
+            _log.error("container %s: %s", self.name, self._dead, exc_info=error)
+            self._writer.abandon()
 
     async def _restore(self) -> Machine:
         self._ring.clear()
@@ -254,7 +268,7 @@ class Container:
         self._bootstraps.wake(source)
 
     async def _accept(self, item: AnyItem) -> int:
-        if not self._started or self._closing or self._writer.newer is not None:
+        if not self._started or self._closing or self._dead or self._writer.newer is not None:
             return LATER
         if self._writer.full:
             return BUSY
@@ -435,6 +449,8 @@ class Container:
                 f"{len(machine.mismatches)} runs of events are not what they were when first evaluated, "
                 f"the last: {last.query}, {last.first} to {last.last} (they are answered 410)"
             )
+        if self._dead:
+            messages["Defect"] = f"{self._dead} (restart the process)"
         if not self._started:
             messages["Restoring"] = "the state is being restored"
         return {

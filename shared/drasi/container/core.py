@@ -37,6 +37,7 @@ class _Core(msgspec.Struct):
     uncarried: list[Derived]
     fragments: dict[str, tuple[bytes, list[bytes]]]
     latest: dict[str, tuple[int, int]]
+    ahead: dict[str, int] = {}
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -89,6 +90,7 @@ def thaw(core: bytes, evaluation: Evaluation, settings: Settings) -> Machine:
     machine.next_number = content.next_number
     machine.retired = content.retired
     machine.latest = content.latest
+    machine.ahead = content.ahead
     machine.fragments = content.fragments
     machine.watermarks.restore(content.watermarks)
     machine.letters.restore(content.letters, content.letters_dropped)
@@ -174,5 +176,6 @@ def _core(machine: Machine) -> bytes:
             uncarried=list(machine.uncarried.values()),
             fragments=machine.fragments,
             latest=machine.latest,
+            ahead=machine.ahead,
         )
     )

@@ -41,12 +41,12 @@ Results = list[tuple[str, Any]]
 
 
 class Engine(Protocol):
-    """One graph, many queries. Deterministic; no clock of its own."""
+    """One graph, many queries. Deterministic; ``clock`` is the greatest time it was told, in ms."""
+
+    clock: int
 
     @property
     def CHUNKS(self) -> int: ...  # noqa: N802
-    @property
-    def clock(self) -> int: ...
     @property
     def failed(self) -> dict[str, Exception]: ...
 

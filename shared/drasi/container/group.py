@@ -82,8 +82,12 @@ class Group:
         self.follow()
 
     def end(self, build: Build) -> None:
-        del self.builds[build.number]
+        """All of it is in the graph."""
         self.held[build.source] = self.held.get(build.source, NOTHING) | build.wanted
+        self.abandon(build)
+
+    def abandon(self, build: Build) -> None:
+        del self.builds[build.number]
         if not self.builds_of(build.source):
             del self.reading[build.source]
         self.follow()

@@ -149,10 +149,14 @@ class Intake:
                 results = engine.apply(routed)
             except ValueError as error:
                 results = self._apply_normalised(group, change, element, error)
+                if results is None:
+                    return
             if results:
                 state.emit(results, change, enqueued_ns)
             if engine.failed:
                 state.fail(group)
+            if engine.clock > state.horizon_ms:
+                state.hold_clock(group, origin)
         if state.letters.concern_elements:
             state.letters.applied(source, element.id)
 
@@ -228,7 +232,7 @@ class Intake:
             return group.engine.apply(self._made(change, element))
         except ValueError as refusal:
             self._refuse(change, refusal)
-            return []
+            return None
 
     # --- several changes as one ---
 
@@ -247,6 +251,8 @@ class Intake:
                 state.emit(results, waiting[0][0], enqueued_ns)
             if group.engine.failed:
                 state.fail(group)
+            if group.engine.clock > state.horizon_ms:
+                state.hold_clock(group, waiting[0][0].payload.source)
 
     def _good(self, waiting: list[tuple[SourceChange, Element, Any]]) -> list[Any]:
         """The changes of a transaction that are well formed in themselves; the others become dead letters."""

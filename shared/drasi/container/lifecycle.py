@@ -133,14 +133,19 @@ class Lifecycle:
         self._begin(query)
 
     def forget(self, item: Forget) -> None:
-        """A source was deleted."""
+        """A source was deleted. If one of its name comes again, it is another one: its positions begin anew, and what is known
+        of it is read again; until then queries keep what they have."""
         state = self._state
         state.watermarks.forget(item.source)
         state.latest.pop(item.source, None)
-        if not item.elements:
-            return
         for group in state.by_source.get(item.source, []):
-            state.delete_all(group, list(group.engine.elements(item.source)), group.engine.clock, None)
+            if item.elements:
+                state.delete_all(group, list(group.engine.elements(item.source)), group.engine.clock, None)
+            wanted = group.following.get(item.source, NOTHING)
+            for build in group.builds_of(item.source):
+                group.abandon(build)
+            if wanted:
+                group.begin(Build(state.take_number(), item.source, wanted, renew=True))
 
     # --- places ---
 
@@ -341,7 +346,7 @@ class Lifecycle:
     def advance(self, to_ms: int, groups: list[Group]) -> None:
         """The clock moves, at most a little beyond the entry's instant."""
         state = self._state
-        to_ms = min(to_ms, state.at_ms + state.settings.clock_ahead_ms)
+        to_ms = min(to_ms, state.horizon_ms)
         for group in groups:
             if to_ms > group.engine.clock:
                 results = group.engine.advance(to_ms)

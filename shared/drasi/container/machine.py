@@ -75,6 +75,7 @@ class Machine(State):
         self.number = number
         self.at_ns = entry.at_ns
         self.at_ms = entry.at_ns // 1_000_000
+        self.horizon_ms = self.at_ms + self.settings.clock_ahead_ms
         self._verify(entry)
         self.version = max(self.version, entry.version)
         self.watermarks.expire(self.at_ms)

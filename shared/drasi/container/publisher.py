@@ -68,6 +68,7 @@ class Publisher:
         self.problem: DrasiError | None = None
         self._batches: deque[_Batch] = deque()
         self._through = 0
+        self._running = False
         self._wake = asyncio.Event()
         self._troubled = asyncio.Event()
         self._reached: list[tuple[int, asyncio.Future[None]]] = []
@@ -116,7 +117,7 @@ class Publisher:
 
     async def drained(self) -> None:
         """Returns when everything that was to be published is, or when that fails for now; who still waits is answered 503."""
-        if self._batches and self._batches[0].number <= self._through and self.problem is None:
+        if self._running and self._batches and self._batches[0].number <= self._through and self.problem is None:
             waits = [asyncio.ensure_future(self.reached(self._through)), asyncio.ensure_future(self._troubled.wait())]
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             for each in waits:
@@ -128,6 +129,13 @@ class Publisher:
                     future.set_result(503)
 
     async def run(self) -> None:
+        self._running = True
+        try:
+            await self._run()
+        finally:
+            self._running = False
+
+    async def _run(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()

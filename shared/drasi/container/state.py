@@ -15,7 +15,7 @@ from drasi.container.group import Group
 from drasi.container.query import Query, reason
 from drasi.container.settings import Settings
 from drasi.container.watermarks import Watermarks
-from drasi.messages.changes import SourceChange
+from drasi.messages.changes import Origin, SourceChange
 from drasi.messages.results import ControlKind
 
 
@@ -58,6 +58,8 @@ class State:
         retired: The last sequences of queries that are gone.
         fragments: Per origin, slices of an item that is not complete.
         latest: Per source, the time of its last change and the instant of that entry.
+        horizon_ms: How far the clock may go in the entry under way.
+        ahead: Per source, the latest time (ns) that went beyond that.
         outcome: Of the entry under way.
     """
 
@@ -81,6 +83,8 @@ class State:
         self.uncarried_bytes = 0
         self.fragments: dict[str, tuple[bytes, list[bytes]]] = {}
         self.latest: dict[str, tuple[int, int]] = {}
+        self.horizon_ms = 0
+        self.ahead: dict[str, int] = {}
         self.next_number = 1
         self.by_source: dict[str, list[Group]] = {}
         self.outcome = Outcome(0)
@@ -149,6 +153,13 @@ class State:
             self.uncarried_bytes += derived.size
         self._ended.clear()
         self._runs.clear()
+
+    # --- the clock ---
+
+    def hold_clock(self, group: Group, origin: Origin) -> None:
+        """A change dated far in the future must not make every timer fire: its time counts only so far."""
+        group.engine.clock = self.horizon_ms
+        self.ahead[origin.db] = max(origin.ts_ns, self.ahead.get(origin.db, 0))
 
     # --- failures ---
 

@@ -22,13 +22,14 @@ def query_status(machine: Machine, query: Query, progress: Mapping[int, Progress
     builds = _builds(query, group)
     word = _WORDS[query.state]
     message = query.error
-    if query.state == "bootstrapping":
-        reports = [report for build in builds if (report := progress.get(build.number)) is not None]
-        for report in reports:
-            if report.missing:
-                word, message = "Configured", f"MissingSource: waits for source {report.source}"
-            elif report.error:
-                word, message = "TransientError", f"source {report.source}: {report.error}"
+    warnings = _warnings(machine, query)
+    for report in [report for build in builds if (report := progress.get(build.number)) is not None]:
+        if report.missing:
+            text = f"MissingSource: waits for source {report.source}"
+            word, message = ("Configured", text) if query.state == "bootstrapping" else (word, message)
+            warnings.append({"code": "MissingSource", "message": text})
+        elif report.error and query.state == "bootstrapping":
+            word, message = "TransientError", f"source {report.source}: {report.error}"
     status: dict[str, Any] = {
         "hostName": host,
         "status": word,
@@ -41,7 +42,7 @@ def query_status(machine: Machine, query: Query, progress: Mapping[int, Progress
             source: _source(machine, source, builds, progress) for source in (query.definition.needs if query.definition else ())
         },
         "deadLetters": sum(machine.letters.count(source) for source in (query.definition.needs if query.definition else ())),
-        "warnings": [],
+        "warnings": warnings,
     }
     if group is not None:
         status["clockMs"] = group.engine.clock
@@ -74,6 +75,17 @@ def dead_letter(letter: Letter) -> dict[str, Any]:
 
 def instant(ns: int) -> str:
     return datetime.fromtimestamp(ns / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _warnings(machine: Machine, query: Query) -> list[dict[str, Any]]:
+    if query.definition is None:
+        return []
+    found = [{"code": warning.code, "message": warning.message} for warning in query.definition.compiled.warnings]
+    for source in query.definition.needs:
+        if source in machine.ahead:
+            text = f"a change of source {source} is dated {instant(machine.ahead[source])}; the clock does not follow it that far"
+            found.append({"code": "ClockAhead", "message": text})
+    return found
 
 
 def _builds(query: Query, group: Group | None) -> list[Build]:

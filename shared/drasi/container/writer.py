@@ -125,6 +125,8 @@ class Writer:
         Raises:
             DrasiError: It cannot be read.
         """
+        if self._stopping:
+            raise LogUnavailable("the container has stopped")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reads.append(done)
         self._wake.set()
@@ -134,6 +136,15 @@ class Writer:
         """No more is accepted; what is committed will be evaluated, what waits is answered 503."""
         self._stopping = True
         self._wake.set()
+
+    def abandon(self) -> None:
+        """The loop is dead: who waits is answered 503."""
+        self._stopping = True
+        self._refuse_all()
+        for future in self._reads:
+            if not future.done():
+                future.set_exception(LogUnavailable("the container has stopped"))
+        self._reads.clear()
 
     @property
     def _largest(self) -> int:
@@ -182,6 +193,7 @@ class Writer:
                 await self._read()
                 continue
             if self._stopping:
+                self.abandon()
                 return
             self._wake.clear()
             if not self._queue and not self._reads:
