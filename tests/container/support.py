@@ -356,7 +356,7 @@ class Steps:
             nonce=b"n%d" % len(self.entries),
             published=0,
             items=list(items),
-            derived=self.machine.carry(1_000_000),
+            derived=self.machine.carry(1_000_000, len(self.entries)),
         )
         self.entries.append(entry)
         outcome = self.machine.apply(len(self.entries), entry)

@@ -300,3 +300,32 @@ async def test_a_query_that_is_built_goes_on_after_a_restart() -> None:
     async with System(MemoryLog(store), bus=RecordingBus()) as second:
         await until(lambda: second.container.view("rooms").state == "running")
         assert second.rows("rooms") == [{"room": "a", "temp": 30}]
+
+
+async def test_a_large_event_can_be_read_before_its_document_is_there() -> None:
+    room = asyncio.Event()
+
+    class Slow(MemoryLog):
+        async def put(self, name: str, data: bytes) -> None:
+            if name.startswith("results/"):
+                await room.wait()
+            await super().put(name, data)
+
+    settings = Settings(ring_bytes=100, inline_bytes=100, follow_s=None)
+    async with System(Slow(), settings=settings) as system:
+        room.set()
+        await system.configure("rooms", ROOMS)
+        room.clear()
+        start = system.container.view("rooms").sequence
+        sending = [asyncio.ensure_future(system.send(node("i", 1, "r1", name="x" * 500, temp=30)))]
+        await until(lambda: system.container.view("rooms").sequence == start + 1)
+        # Another entry while the first one's event is nowhere but in memory.
+        sending.append(asyncio.ensure_future(system.order("tick", ts_ns=1)))
+        sending.append(asyncio.ensure_future(system.send(node("i", 2, "r2", name="y" * 500, temp=30))))
+        await until(lambda: system.container.view("rooms").sequence == start + 2)
+        assert [sequence for sequence, _ in await system.container.read_events_json("rooms", start, 10)] == [start + 1, start + 2]
+        assert await system.log.names("results/rooms/") != []
+        room.set()
+        assert await asyncio.gather(*sending) == [204, 204, 204]
+        await system.order("tick", ts_ns=2)
+        assert [sequence for sequence, _ in await system.container.read_events_json("rooms", start, 10)] == [start + 1, start + 2]

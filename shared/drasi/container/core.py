@@ -173,7 +173,8 @@ def _core(machine: Machine) -> bytes:
             watermarks=machine.watermarks.plain(),
             letters=letters,
             letters_dropped=dropped,
-            uncarried=list(machine.uncarried.values()),
+            # A snapshot counts when everything before it is published: then large events are documents.
+            uncarried=[derived.inline(machine.settings.inline_bytes) for derived in machine.uncarried.values()],
             fragments=machine.fragments,
             latest=machine.latest,
             ahead=machine.ahead,

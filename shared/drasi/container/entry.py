@@ -199,6 +199,13 @@ class Derived(msgspec.Struct, frozen=True, array_like=True):
     def size(self) -> int:
         return 64 + sum(len(event) + 8 for event in self.events)
 
+    def inline(self, most: int) -> Derived:
+        """As entries carry it: events of more than so many bytes are documents of their own."""
+        if all(len(event) <= most for event in self.events):
+            return self
+        events = [event if len(event) <= most else b"" for event in self.events]
+        return Derived(self.entry, self.query, self.first, self.digest, events)
+
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
     """One entry.

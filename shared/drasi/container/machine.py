@@ -87,16 +87,21 @@ class Machine(State):
         self.close_runs()
         return outcome
 
-    def carry(self, budget: int, skip: int = 0) -> list[Derived]:
-        """Events for the next entry to carry: the oldest that none carries yet, after ``skip`` runs, as many as fit."""
+    def carry(self, budget: int, published: int, skip: int = 0) -> list[Derived]:
+        """Events for the next entry to carry: the oldest that none carries yet, after ``skip`` runs, as many as fit.
+
+        Args:
+            published: Up to this entry, large events are documents; those of later ones cannot be left out of an entry yet.
+        """
         found: list[Derived] = []
         for place, derived in enumerate(self.uncarried.values()):
             if place < skip:
                 continue
-            budget -= derived.size
-            if budget < 0:
+            inline = derived.inline(self.settings.inline_bytes)
+            budget -= inline.size
+            if budget < 0 or (inline is not derived and derived.entry > published):
                 break
-            found.append(derived)
+            found.append(inline)
         return found
 
     def diverged(self, query: str, sequence: int) -> bool:

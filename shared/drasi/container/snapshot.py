@@ -68,8 +68,20 @@ class Snapshots:
         Raises:
             LogUnavailable: Tried again when the log has grown once more.
         """
+        try:
+            await self._write(machine)
+        except DrasiError as error:
+            self.problem = error
+            self._attempts += 1
+            raise
+        self.problem = None
+        self._attempts = 0
+        await self._trim(machine)
+
+    async def _write(self, machine: Machine) -> None:
         previous = self.newest
         if previous is not None and not any(other.number == previous.number for other in await manifests(self._log)):
+            # Another instance swept it away, and its chunks with it.
             previous = None
         frozen = Frozen(machine, previous)
         entries, size, total = self._entries_since, self._bytes_since, self._written
@@ -92,17 +104,10 @@ class Snapshots:
                 trail = trail[::2]
             self.newest = await writer.finish(version=frozen.version, at_ns=frozen.at_ns, written=total, trail=trail)
             written = True
-        except DrasiError as error:
-            self.problem = error
-            self._attempts += 1
-            raise
         finally:
             frozen.end(written=written)
-        self.problem = None
-        self._attempts = 0
         self._entries_since -= entries
         self._bytes_since -= size
-        await self._trim(machine)
 
     async def _trim(self, machine: Machine) -> None:
         kept = await sweep(self._log, self._settings.snapshots_kept)
@@ -121,7 +126,7 @@ class Snapshots:
             await self._drop_events(machine, through)
 
     async def _drop_events(self, machine: Machine, through: int) -> None:
-        """Large events are trimmed with the log."""
+        """Large events are trimmed with the log (marks only tell where to look: other instances may have other ones)."""
         for query in machine.queries.values():
             while len(query.marks) > 1 and query.marks[1][1] <= through:
                 del query.marks[0]
@@ -129,7 +134,7 @@ class Snapshots:
         gone = []
         for name in await self._log.names("results/"):
             _, query_id, sequence = name.split("/")
-            if int(sequence) < first.get(query_id, 0):
+            if query_id not in first or int(sequence) < first[query_id]:
                 gone.append(name)
         if gone:
             await self._log.drop(gone)

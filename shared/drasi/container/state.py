@@ -145,10 +145,8 @@ class State:
 
     def close_runs(self) -> None:
         """The entry ends: its events are waiting to be carried by another."""
-        inline = self.settings.inline_bytes
         for run in (*self._ended, *self._runs.values()):
-            events = [event if len(event) <= inline else b"" for event in run.events]
-            derived = Derived(self.number, run.query, run.first, digest(run.bodies), events)
+            derived = Derived(self.number, run.query, run.first, digest(run.bodies), run.events)
             self.uncarried[derived.key] = derived
             self.uncarried_bytes += derived.size
         self._ended.clear()

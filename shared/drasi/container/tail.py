@@ -126,14 +126,8 @@ class Tail:
                             yield sequence, whole
 
     async def _document(self, query_id: str, sequence: int) -> bytes | None:
-        """An event kept by itself; before it is published it is only in memory."""
-        document = await self._log.get(document_of(query_id, sequence))
-        if document is not None:
-            return document
-        for kept, event in self._ring.after(query_id, sequence - 1, 1):
-            if kept == sequence:
-                return event
-        return None
+        """An event kept by itself."""
+        return await self._log.get(document_of(query_id, sequence))
 
     async def _earliest(self, query_id: str, latest: int) -> int:
         try:

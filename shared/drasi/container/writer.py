@@ -220,7 +220,7 @@ class Writer:
             nonce=os.urandom(12),
             published=self._publisher.published,
             items=[each.item for each in waiting],
-            derived=self.machine.carry(budget, skip),
+            derived=self.machine.carry(budget, self._publisher.published, skip),
         )
         return _Attempt(before + 1, entry, entries.encode(entry), waiting)
 
