@@ -140,6 +140,7 @@ async def test_protocol_two_has_header_elements_and_end(world: World) -> None:
         "count": "1",
         "firstPosition": "8",
         "lastPosition": "8",
+        "label.*": "1",
     }
 
 

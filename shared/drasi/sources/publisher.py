@@ -184,9 +184,9 @@ class Publisher:
         if first is not None and last is not None:
             attributes["firstPosition"] = first
             attributes["lastPosition"] = last
-        if not items[0].marker:
-            attributes |= {f"label.{label}": "1" for label in _labels(items)}
-        return attributes
+        # A marker is for every subscription of the topic, whatever its filter.
+        labels = {"*"} if items[0].marker else _labels(items)
+        return attributes | {f"label.{label}": "1" for label in labels}
 
     async def _record_too_large(self, item: _Item) -> None:
         payload = item.change.payload

@@ -1,0 +1,228 @@
+"""The bus on Pub/Sub: ordered topics, push subscriptions, and filters that follow the labels a container wants."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from google.api_core.exceptions import NotFound
+from google.pubsub_v1 import types
+
+from drasi.bus.endpoint import Endpoint, Endpoints
+from drasi.bus.naming import generation_of, label_filter
+from drasi.bus.port import LARGEST_MESSAGE, MOST_ATTRIBUTES, BusUnavailable, Deliver, MessageTooLarge
+from drasi.bus.provision import EMULATOR_RETENTION, Generation, Policy, Provisioner
+from drasi.bus.pubsub_client import ERRORS, PubSubClient, unavailable
+from drasi.bus.pubsub_publisher import PubSubPublisher
+from drasi.errors import DrasiError
+from drasi.messages import changes as change_messages
+from drasi.messages.changes import Element, Origin, Payload, SourceChange
+from drasi.messages.envelope import Message
+
+_log = logging.getLogger("drasi.bus")
+
+RETIRES: Final = "drasi-retires"
+"""Attribute of a marker: the subscription that ends when it delivers it."""
+_KEY: Final = "drasi-ordering-key"
+"""Attribute with the ordering key: the emulator's pushes leave the key out."""
+_LOOK_S = 1.0
+
+
+@dataclass(slots=True)
+class _Subscribed:
+    topic: str
+    endpoint: Endpoint
+    ordering_key: str
+    settled: asyncio.Event
+
+
+class PubSubBus:
+    """See ``Bus``. A topic or subscription that is missing is made; what is there already is adjusted.
+
+    ``subscribe`` makes a push subscription whose endpoint comes from ``endpoints``: of a function's own application
+    (``FunctionEndpoints``), or of a server that hands what comes in to ``deliver``. Every ``Deliver`` behind such an endpoint is to
+    be wrapped by ``attend``. ``durable`` makes no difference: Pub/Sub keeps everything.
+
+    Args:
+        client: Of the project; closed with the bus.
+        endpoints: Where pushes go; None for a process that only publishes.
+        policy: Deadlines and backoff of subscriptions; None: ours.
+    """
+
+    def __init__(self, client: PubSubClient, endpoints: Endpoints | None = None, policy: Policy | None = None) -> None:
+        policy = policy or Policy()
+        if client.emulator:
+            policy = replace(policy, retention=min(policy.retention, EMULATOR_RETENTION))
+        self._client = client
+        self._endpoints = endpoints
+        self._provisioner = Provisioner(client, policy)
+        self._publisher = PubSubPublisher(self._send)
+        self._subscribed: dict[str, _Subscribed] = {}
+        self._retiring = asyncio.Lock()
+
+    async def publish(self, topic: str, data: bytes, *, attributes: Mapping[str, str] | None = None, ordering_key: str = "") -> str:
+        attributes = dict(attributes) if attributes else {}
+        if len(data) > LARGEST_MESSAGE:
+            raise MessageTooLarge(f"a message of {len(data):,} bytes on {topic}: at most {LARGEST_MESSAGE:,}")
+        if len(attributes) > MOST_ATTRIBUTES:
+            raise MessageTooLarge(f"a message with {len(attributes)} attributes on {topic}: at most {MOST_ATTRIBUTES}")
+        return await self._publisher.publish(topic, Message(data, attributes, ordering_key))
+
+    async def subscribe(
+        self,
+        subscription: str,
+        topic: str,
+        deliver: Deliver,
+        *,
+        durable: bool = True,
+        labels: Collection[str] | None = None,
+        ordering_key: str = "",
+    ) -> None:
+        """See ``Bus``.
+
+        Args:
+            labels: Only messages that carry one of these labels are wanted (a change topic); None: all. When they differ from those
+                of the subscription that is there, a second one collects what they ask for until the old one has delivered
+                everything before it (wire.md section 1.2); ``settled`` says when.
+            ordering_key: Of the topic's messages (the source's id), with ``labels``: a marker must come behind them.
+
+        Raises:
+            ValueError: There is a subscription of this name to another topic; ``labels`` without ``ordering_key``.
+            BusUnavailable: It cannot be made now.
+        """
+        if self._endpoints is None:
+            raise ValueError("this bus only publishes: it was made without endpoints")
+        if labels is not None and not ordering_key:
+            raise ValueError(f"subscription {subscription} has labels: give the ordering key of topic {topic}")
+        endpoint = await self._endpoints.open(subscription, self.attend(deliver))
+        known = self._subscribed.get(subscription)
+        settled = known.settled if known is not None and known.topic == topic else asyncio.Event()
+        wanted = "" if labels is None else label_filter(labels)
+        await self._provisioner.make_topic(topic)
+        there = await self._provisioner.generations(subscription, topic)
+        if not there or there[-1].filter != wanted:
+            number = there[-1].number + 1 if there else 1
+            await self._provisioner.make(subscription, topic, number, wanted, None if there else endpoint)
+            there = await self._provisioner.generations(subscription, topic)
+        self._subscribed[subscription] = _Subscribed(topic, endpoint, ordering_key, settled)
+        await self._arrange(subscription, there)
+
+    async def settled(self, subscription: str) -> None:
+        """Returns when one subscription delivers all that the labels of the last ``subscribe`` ask for.
+
+        Changes of labels that are new are not seen before: a snapshot of them is to be read after this.
+        """
+        known = self._subscribed.get(subscription)
+        while known is not None and not known.settled.is_set():
+            if len(await self._provisioner.generations(subscription, known.topic)) == 1:
+                known.settled.set()
+                return
+            # The marker may have come to another instance.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await known.settled.wait()
+
+    def attend(self, deliver: Deliver) -> Deliver:
+        """``deliver``, with what is the bus's own kept from it: markers that end a subscription."""
+
+        async def attended(message: Message) -> int:
+            key = message.attributes.get(_KEY)
+            if key is not None and self._client.emulator:
+                attributes = {name: value for name, value in message.attributes.items() if name != _KEY}
+                message = replace(message, attributes=attributes, ordering_key=key)
+            retired = message.attributes.get(RETIRES)
+            if retired is None:
+                return await deliver(message)
+            try:
+                await self._retire(retired)
+            except DrasiError as error:
+                _log.warning("subscription %s cannot be ended yet: %s", retired, error.message)
+                return 503
+            return 204
+
+        return attended
+
+    async def detach(self, subscription: str) -> None:
+        known = self._subscribed.pop(subscription, None)
+        if known is None or self._endpoints is None:
+            return
+        await self._endpoints.shut(subscription)
+        for generation in await self._provisioner.generations(subscription, known.topic):
+            await self._provisioner.adjust(generation, None)
+
+    async def unsubscribe(self, subscription: str) -> None:
+        known = self._subscribed.pop(subscription, None)
+        if self._endpoints is not None:
+            await self._endpoints.shut(subscription)
+        if known is not None:
+            paths = [generation.path for generation in await self._provisioner.generations(subscription, known.topic)]
+        else:
+            paths = await self._provisioner.all_paths(subscription)
+        for path in paths:
+            await self._provisioner.delete(path)
+
+    async def close(self, drain_s: float = 10.0) -> None:
+        """Waits for deliveries and publications under way. Subscriptions stay as they are and collect."""
+        if self._endpoints is not None:
+            await self._endpoints.close()
+        await self._publisher.close(drain_s)
+        await self._client.close()
+
+    async def _send(self, topic: str, messages: Sequence[Message]) -> Sequence[str]:
+        path = self._provisioner.topic_path(topic)
+        request = types.PublishRequest.pb()(topic=path)
+        for message in messages:
+            attributes = message.attributes
+            if self._client.emulator and message.ordering_key:
+                attributes = {**attributes, _KEY: message.ordering_key}
+            request.messages.add(data=message.data, attributes=attributes, ordering_key=message.ordering_key)
+        for attempt in (1, 2):
+            try:
+                answer = await self._client.publisher.publish(request=types.PublishRequest.wrap(request), **self._client.call())
+                return [*answer.message_ids]
+            except NotFound as error:
+                if attempt == 2:
+                    raise unavailable(f"cannot publish on {topic}", error) from error
+                self._provisioner.forget_topic(topic)
+                await self._provisioner.make_topic(topic)
+            except ERRORS as error:
+                raise unavailable(f"cannot publish on {topic}", error) from error
+        raise BusUnavailable(f"cannot publish on {topic}")
+
+    async def _arrange(self, subscription: str, there: Sequence[Generation]) -> None:
+        """The oldest generation delivers; those behind it collect until a marker says that it has delivered what they lack."""
+        known = self._subscribed[subscription]
+        oldest, *others = there
+        await self._provisioner.adjust(oldest, known.endpoint)
+        for other in others:
+            await self._provisioner.adjust(other, None)
+        if others:
+            known.settled.clear()
+            # Every filter lets it through, and no container takes it for the marker of a snapshot.
+            change = SourceChange("u", Payload(Origin("Drasi", "node", 0), after=Element("", [])))
+            attributes = {"drasi-type": "marker", "label.*": "1", RETIRES: oldest.path.rpartition("/")[2]}
+            data = b"[" + change_messages.encode(change) + b"]"
+            await self.publish(known.topic, data, attributes=attributes, ordering_key=known.ordering_key)
+        else:
+            known.settled.set()
+
+    async def _retire(self, identity: str) -> None:
+        """A marker has come: what collects behind the subscription it names goes on in its place.
+
+        Before the marker is acknowledged, so that the old one delivers nothing behind it; and the new one gets the endpoint first,
+        so that at every instant one has it. The marker comes to every subscription of the topic, and again: then there is nothing
+        to do.
+        """
+        async with self._retiring:
+            for subscription, known in list(self._subscribed.items()):
+                if generation_of(subscription, identity) is None:
+                    continue
+                there = await self._provisioner.generations(subscription, known.topic)
+                if len(there) > 1 and there[0].path.rpartition("/")[2] == identity:
+                    await self._provisioner.adjust(there[1], known.endpoint)
+                    await self._provisioner.delete(there[0].path)
+                    await self._arrange(subscription, there[1:])
