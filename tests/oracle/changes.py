@@ -14,6 +14,15 @@ POOL: tuple[Any, ...] = (
     None, 1, 1.0, 1, 1.0, True, "1", 0, 0.0, -0.0, math.nan, False, 2**53, 2**53 + 1, float(2**53), [1], [1.0], [True], [None],
     {"a": 1}, {"a": 1.0}, "x", 2,
 )  # fmt: skip
+FAMILIES: tuple[tuple[Any, ...], ...] = (
+    POOL,
+    (1, 1.0, True, "1"),
+    (0, 0.0, -0.0, False, None),
+    (2**53, 2**53 + 1, float(2**53), math.nan),
+    ([1], [1.0], [True], {"a": 1}, {"a": 1.0}),
+)
+"""A stream keeps to one of them per property, so that one value gives way to its near-equal."""
+
 NUMBERS: tuple[Any, ...] = (0, 1, 1, 2, 3, 1.0, 1.0, 2.0, 0.1, 0.2, 2.5, -1, None, 2**53, 2**62)
 STRINGS: tuple[Any, ...] = ("x", "xy", "Y", "", " x", None)
 SOURCES = ("s", "t")
@@ -93,37 +102,45 @@ def of_element(element: Element, do: Literal["insert", "update", "delete"] = "in
     )
 
 
-def properties(random: Random, often: float) -> dict[str, Any]:
-    pools = {"k": NUMBERS, "p": POOL, "q": POOL, "s": STRINGS}
-    return {name: random.choice(pool) for name, pool in pools.items() if random.random() < often}
+class Streamer:
+    """Draws the changes of one stream."""
 
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.pools = {"k": NUMBERS, "p": random.choice(FAMILIES), "q": random.choice(FAMILIES), "s": STRINGS}
 
-def node(random: Random, do: Literal["insert", "update"], name: str, often: float = 0.5) -> Change:
-    labels = random.choice((("A",), ("A",), ("B",), ("A", "B"), ("C",), ("A", "C"), ()))
-    return Change(do, random.choice("ssst"), name, False, labels, properties(random, often))
+    def properties(self, often: float) -> dict[str, Any]:
+        return {name: self.random.choice(pool) for name, pool in self.pools.items() if self.random.random() < often}
 
+    def node(self, do: Literal["insert", "update"], name: str, often: float = 0.5) -> Change:
+        labels = self.random.choice((("A",), ("A",), ("B",), ("A", "B"), ("C",), ("A", "C"), ()))
+        return Change(do, self.random.choice("ssst"), name, False, labels, self.properties(often))
 
-def relation(random: Random, do: Literal["insert", "update"], name: str, often: float = 0.5) -> Change:
-    labels = random.choice((("R",), ("R",), ("S",), ("R", "S")))
-    kept = do == "update" and random.random() < 0.25
-    start, end = (None, None) if kept else (random.choice(ENDS), random.choice(ENDS))
-    return Change(do, random.choice("ssst"), name, True, labels, properties(random, often), start, end)
+    def relation(self, do: Literal["insert", "update"], name: str, often: float = 0.5) -> Change:
+        labels = self.random.choice((("R",), ("R",), ("S",), ("R", "S")))
+        kept = do == "update" and self.random.random() < 0.25
+        start, end = (None, None) if kept else (self.random.choice(ENDS), self.random.choice(ENDS))
+        return Change(do, self.random.choice("ssst"), name, True, labels, self.properties(often), start, end)
 
+    def change(self) -> Change:
+        of_relation = self.random.random() < 0.5
+        name = self.random.choice(RELATION_IDS if of_relation else NODE_IDS)
+        do: Literal["insert", "update", "delete"] = self.random.choice(("insert", "update", "update", "update", "delete"))
+        if do == "delete":
+            return Change("delete", self.random.choice("ssst"), name, of_relation)
+        return self.relation(do, name) if of_relation else self.node(do, name)
 
-def change(random: Random) -> Change:
-    of_relation = random.random() < 0.5
-    name = random.choice(RELATION_IDS if of_relation else NODE_IDS)
-    do: Literal["insert", "update", "delete"] = random.choice(("insert", "update", "update", "update", "delete"))
-    if do == "delete":
-        return Change("delete", random.choice("ssst"), name, of_relation)
-    return relation(random, do, name) if of_relation else node(random, do, name)
+    def graph(self) -> list[Change]:
+        """Enough that there is something to match, relations before their nodes or after."""
+        graph = [self.node("insert", name, 0.8) for name in (*NODE_IDS[:3] * 2, "n1")]
+        graph += [self.relation("insert", name, 0.8) for name in RELATION_IDS[:5] * 2]
+        self.random.shuffle(graph)
+        return graph
 
 
 def stream(random: Random, length: int = 16) -> list[list[Change]]:
-    """Events, most of one change, some a transaction of several. It begins with a graph, relations before their nodes or after,
-    one by one or all at once; well-filled, so that there is something to match."""
-    graph = [node(random, "insert", name, 0.8) for name in (*NODE_IDS[:3] * 2, "n1")]
-    graph += [relation(random, "insert", name, 0.8) for name in RELATION_IDS[:5] * 2]
-    random.shuffle(graph)
+    """Events, most of one change, some a transaction of several. First a graph, one by one or all at once."""
+    streamer = Streamer(random)
+    graph = streamer.graph()
     events = [graph] if random.random() < 0.3 else [[one] for one in graph]
-    return events + [[change(random) for _ in range(random.choice((1, 1, 1, 1, 2, 3)))] for _ in range(length)]
+    return events + [[streamer.change() for _ in range(random.choice((1, 1, 1, 1, 2, 3)))] for _ in range(length)]

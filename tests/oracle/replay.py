@@ -9,7 +9,7 @@ from random import Random
 from drasi.engine import Engine
 from drasi.engine.events import encode_event
 from drasi.plan import compile_query
-from tests.oracle.changes import change, stream
+from tests.oracle.changes import stream
 from tests.oracle.queries import PARAMETERS, Query, query
 
 QUERIES = (
@@ -26,7 +26,7 @@ LENGTH = 300
 def main() -> None:
     random = Random("a recorded stream")
     queries = [*(Query(text, "cypher") for text in QUERIES), *(query(random) for _ in range(6))]
-    events = stream(random, 0) + [[change(random) for _ in range(random.choice((1, 1, 1, 3)))] for _ in range(LENGTH)]
+    events = stream(random, LENGTH)
     engine = Engine()
     for number, (text, language) in enumerate(queries):
         engine.add(f"q{number}", compile_query(text, language=language, parameters=PARAMETERS))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -141,31 +140,35 @@ class Watch:
 
     def agreed(self, rows: list[drasi.Row]) -> Answer:
         """The oracle's answer that equals the rows, whatever the open choices; it becomes the oracle's past."""
-        choices = Choices()
-        first = self.oracle.answer(self.graph, choices)
-        answer = first
-        tried = 1
-        if not self.equal(answer, rows):
-            for answers in itertools.islice(itertools.product(*map(range, choices.asked)), 1, ALTERNATIVES):
-                answer = self.oracle.answer(self.graph, Choices(answers))
-                tried += 1
-                if self.equal(answer, rows):
-                    break
-            else:
-                self.disagree(first, rows, tried)
-        self.oracle.commit()
-        return answer
+        untried: deque[tuple[int, ...]] = deque([()])
+        first: Answer | None = None
+        tried = 0
+        while untried and tried < ALTERNATIVES:
+            made = untried.popleft()
+            choices = Choices(made)
+            answer = self.oracle.answer(self.graph, choices)
+            first = first or answer
+            tried += 1
+            if self.equal(answer, rows):
+                self.oracle.commit()
+                return answer
+            # Other answers to the questions after those settled: what is asked may depend on the answers before.
+            for place in range(len(made), len(choices.asked)):
+                settled = (*made, *[0] * (place - len(made)))
+                untried += [(*settled, other) for other in range(1, choices.asked[place])]
+        assert first is not None
+        raise self.disagreement(first, rows, tried)
 
     def equal(self, answer: Answer, rows: list[drasi.Row]) -> bool:
         bags = bag_columns(answer)
         return Counter(strict_row(row, bags) for _, row in answer.rows) == Counter(strict_row(row, bags) for row in rows)
 
-    def disagree(self, answer: Answer, rows: list[drasi.Row], tried: int) -> None:
+    def disagreement(self, answer: Answer, rows: list[drasi.Row], tried: int) -> Disagreement:
         bags = bag_columns(answer)
         wanted, found = (sorted(strict_row(row, bags) for row in table) for table in ([r for _, r in answer.rows], rows))
         lines = [self.text, f"graph: {list(self.graph.elements.values())}", f"{tried} alternatives"]
         lines += ["oracle:", *wanted, "engine:", *found, f"oracle's errors: {answer.errors}", f"errors: {self.query.errors()}"]
-        raise Disagreement("\n".join(lines))
+        return Disagreement("\n".join(lines))
 
     def check_ids(self, rows: list[drasi.Row], answer: Answer) -> None:
         """A row's id goes with its identity, always the same; seen where a row's values tell which it is."""
