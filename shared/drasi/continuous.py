@@ -87,7 +87,7 @@ class ContinuousQuery:
         later = {"joins": joins, "middleware": middleware, "pipelines": pipelines, "procedures": procedures}
         for construct, given in later.items():
             if given:
-                raise QueryError("NotYet", "NotYet", f"{construct} are not supported yet")
+                raise QueryError("NotYet", "NotYet", f"{construct} cannot be given yet")
         self._start(compile_query(text, language=language, parameters=parameters, column_names=column_names))
 
     def _start(self, compiled: Compiled) -> None:

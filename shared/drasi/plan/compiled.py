@@ -13,6 +13,7 @@ from drasi.language.place import excerpt, locate
 from drasi.plan.algebra import Plan
 from drasi.plan.build import build
 from drasi.plan.ends import ends_out_of_reach
+from drasi.plan.explain import explain
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,9 @@ def compile_query(
         raise QueryError(
             "SyntaxError", "UnexpectedSyntax", "the query is nested too deeply", hint="split it by WITH clauses"
         ) from None
-    fingerprint = blake2b(repr((plan, sorted(values.items(), key=lambda item: item[0]))).encode(), digest_size=16).hexdigest()
+    fingerprint = blake2b(
+        f"{explain(plan)}{sorted(values.items(), key=lambda item: item[0])!r}".encode(), digest_size=16
+    ).hexdigest()
     return Compiled(
         text,
         language,
