@@ -23,8 +23,9 @@ ALLOWED: dict[str, set[str]] = {
     "continuous": {"errors", "values", "language", "plan", "engine"},
     "log": LEAVES,
     "bus": LEAVES,
-    "sources": {*LEAVES, "values", "bus"},
-    "reactions": {*LEAVES, "values"},
+    "templates": {"errors"},
+    "sources": {*LEAVES, "values", "bus", "templates"},
+    "reactions": {*LEAVES, "values", "bus", "templates"},
     "container": {*LEAVES, "values", "language", "plan", "engine", "log", "bus"},
     "resources": {*LEAVES, "values", "language", "plan", "sources", "reactions"},
 }

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from drasi.errors import DrasiError
 from drasi.reactions.port import Finding, ReactionKind
 from drasi.reactions.rows import ENTRY
-from drasi.reactions.templates import Place, Template, TemplateError, parse
+from drasi.templates import Place, Template, TemplateError, parse
 
 SERVER_PROPERTIES: Mapping[str, Any] = {
     "routes": {"type": "object", "description": "Drasi Server: templates per query"},

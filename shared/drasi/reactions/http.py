@@ -19,8 +19,8 @@ from drasi.messages.results import ChangeEvent, ResultEvent
 from drasi.reactions.configuration import SERVER_PROPERTIES, Chosen, Entry, EntryForm, choose
 from drasi.reactions.port import Confirm, DeliveryFailed, Finding, Reaction, ReactionContext, ReactionKind
 from drasi.reactions.rows import RowChange, context, idempotency_key, row_changes
-from drasi.reactions.templates import RenderError
 from drasi.reactions.timing import Timing
+from drasi.templates import RenderError
 
 if TYPE_CHECKING:
     import httpx

@@ -12,8 +12,8 @@ from drasi.reactions import notification
 from drasi.reactions.configuration import SERVER_PROPERTIES, EntryForm, choose
 from drasi.reactions.port import Confirm, DeliveryFailed, Reaction, ReactionContext, ReactionKind
 from drasi.reactions.rows import context, row_changes
-from drasi.reactions.templates import RenderError
 from drasi.reactions.timing import Timing
+from drasi.templates import RenderError
 
 FORM = EntryForm({"template": "body"})
 

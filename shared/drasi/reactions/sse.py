@@ -26,8 +26,8 @@ from drasi.reactions.feed import READ, Cursor, CutOff, Feed, Part, Step
 from drasi.reactions.notification import RawEvent, RawRow
 from drasi.reactions.port import Confirm, Reaction, ReactionContext, ReactionKind
 from drasi.reactions.rows import ENTRY, RowChange, context
-from drasi.reactions.templates import RenderError
 from drasi.reactions.timing import Timing
+from drasi.templates import RenderError
 
 logger = logging.getLogger(__name__)
 

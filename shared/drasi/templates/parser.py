@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from drasi.errors import DrasiError
-from drasi.reactions.template_helpers import HELPERS
-from drasi.reactions.template_tree import Call, Each, Expression, If, Literal_, Node, Output, Path, Text, With
+from drasi.templates.functions import HELPERS
+from drasi.templates.tree import Call, Each, Expression, If, Literal_, Node, Output, Path, Text, With
 
 MAX_DEPTH = 32
 MAX_TEXT = 1024 * 1024

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drasi.reactions.templates import Place, RenderError, TemplateError, parse
+from drasi.templates import Place, RenderError, TemplateError, parse
 
 ROW: dict[str, Any] = {
     "after": {
