@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from drasi.language import tree
 
 
-@dataclass(frozen=True, slots=True)
-class QueryWarning:
+class QueryWarning(msgspec.Struct, frozen=True):
     """Something that works but may surprise (resources.md section 9.2).
 
     Attributes:
@@ -21,8 +20,7 @@ class QueryWarning:
     column: int
 
 
-@dataclass(frozen=True, slots=True)
-class NotYet:
+class NotYet(msgspec.Struct, frozen=True):
     """A construct that this version's engine does not build: ``OPTIONAL MATCH at line 2, column 1``."""
 
     construct: str
@@ -34,8 +32,7 @@ class NotYet:
         return f"{self.construct} at line {self.line}, column {self.column}"
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(msgspec.Struct, frozen=True):
     """A query that is right as a text.
 
     Attributes:

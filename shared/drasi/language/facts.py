@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from drasi.language import tree
 from drasi.language.aggregation import conjuncts
@@ -13,8 +14,7 @@ from drasi.language.tree import Tree
 from drasi.language.walk import children
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What a query reads.
 
     Attributes:
@@ -49,8 +49,7 @@ def unlabelled(query: tree.Query, text: str) -> Iterator[QueryWarning]:
             yield QueryWarning("Unlabelled", f"this part of the pattern keeps all {what}", line, column)
 
 
-@dataclass(slots=True)
-class _Place:
+class _Place(msgspec.Struct):
     """A place of a pattern that binds a new element; ``names`` None: nothing is asked of it."""
 
     is_node: bool

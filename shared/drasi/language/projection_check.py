@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from drasi.language import tree
 from drasi.language.aggregation import (
@@ -27,8 +29,7 @@ from drasi.language.walk import descendants, map_children
 _INTEGER = frozenset({"integer"})
 
 
-@dataclass(frozen=True, slots=True)
-class Projected:
+class Projected(msgspec.Struct, frozen=True):
     """A projection's normal form (two where a WHERE reads what the columns leave out), its columns, and what is left of
     its WHERE for the groups of the next one."""
 

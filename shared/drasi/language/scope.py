@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from drasi.language.types import Type
 
@@ -10,8 +11,7 @@ Scope = dict[str, Type]
 """The variables in scope with what is known of their types. Never changed in place: a new scope is a new dict."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True):
     """What is allowed at a place besides plain expressions.
 
     Attributes:

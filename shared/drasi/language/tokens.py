@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from typing import Literal as OneOf
+
+import msgspec
 
 from drasi.language.place import error_at
 
@@ -28,8 +29,7 @@ _OPEN = {"(": ")", "[": "]", "{": "}"}
 _CLOSE = {close: opening for opening, close in _OPEN.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(msgspec.Struct, frozen=True):
     """One token.
 
     Attributes:

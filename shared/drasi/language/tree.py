@@ -6,28 +6,43 @@ trees are equal when they mean the same text. Expressions, patterns and clauses 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal as OneOf
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+
+class Tree(msgspec.Struct, frozen=True, kw_only=True):
     """Anything that has a place in the query text."""
 
-    pos: int = field(default=0, compare=False, kw_only=True)
+    pos: int = 0
+
+    # ``pos`` and texts as written say where and how something stands, not what it means.
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and all(getattr(self, name) == getattr(other, name) for name in parts(type(self)))
+
+    def __hash__(self) -> int:
+        return hash((type(self).__name__, *[getattr(self, name) for name in parts(type(self))]))
 
 
-class Expression(Tree):
+_PARTS: dict[type[Tree], tuple[str, ...]] = {}
+
+
+def parts(class_: type[Tree]) -> tuple[str, ...]:
+    """The fields of a construct that make up its meaning."""
+    found = _PARTS.get(class_)
+    if found is None:
+        found = _PARTS[class_] = tuple(name for name in class_.__struct_fields__ if name not in ("pos", "text", "written"))
+    return found
+
+
+class Expression(Tree, frozen=True):
     """Anything that has a value."""
-
-    __slots__ = ()
 
 
 # --- literals and names -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Literal(Expression):
+class Literal(Expression, frozen=True):
     """``1``, ``1.5``, ``'text'``, ``true``, ``null``."""
 
     value: int | float | str | bool | None
@@ -40,49 +55,42 @@ class Literal(Expression):
         return hash((type(self.value).__name__, repr(self.value)))
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter(Expression):
+class Parameter(Expression, frozen=True):
     """``$name``."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Variable(Expression):
+class Variable(Expression, frozen=True):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class ListLiteral(Expression):
+class ListLiteral(Expression, frozen=True):
     items: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MapLiteral(Expression):
+class MapLiteral(Expression, frozen=True):
     entries: tuple[tuple[str, Expression], ...]
 
 
 # --- access -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Property(Expression):
+class Property(Expression, frozen=True):
     """``subject.key``."""
 
     subject: Expression
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Index(Expression):
+class Index(Expression, frozen=True):
     """``subject[index]``."""
 
     subject: Expression
     index: Expression
 
 
-@dataclass(frozen=True, slots=True)
-class Slice(Expression):
+class Slice(Expression, frozen=True):
     """``subject[start..stop]``; a missing bound is None (a bound written ``null`` is a Literal)."""
 
     subject: Expression
@@ -90,8 +98,7 @@ class Slice(Expression):
     stop: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
-class MapProjection(Expression):
+class MapProjection(Expression, frozen=True):
     """``subject {.a, .*, b: e, c}``; an item is (key, expression), or ('*', None) for ``.*``."""
 
     subject: Expression
@@ -104,43 +111,37 @@ BinaryOperator = OneOf["OR", "XOR", "AND", "+", "-", "*", "/", "%", "^", "IN", "
 ComparisonOperator = OneOf["=", "<>", "<", "<=", ">", ">="]
 
 
-@dataclass(frozen=True, slots=True)
-class Unary(Expression):
+class Unary(Expression, frozen=True):
     operator: OneOf["NOT", "+", "-"]
     operand: Expression
 
 
-@dataclass(frozen=True, slots=True)
-class Binary(Expression):
+class Binary(Expression, frozen=True):
     operator: BinaryOperator
     left: Expression
     right: Expression
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison(Expression):
+class Comparison(Expression, frozen=True):
     """``first op e op e …``; a chain ``a < b < c`` is ``a < b AND b < c`` with b evaluated once."""
 
     first: Expression
     rest: tuple[tuple[ComparisonOperator, Expression], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class IsNull(Expression):
+class IsNull(Expression, frozen=True):
     operand: Expression
     negated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class HasLabels(Expression):
+class HasLabels(Expression, frozen=True):
     """``subject:Label…`` as a predicate."""
 
     subject: Expression
     labels: LabelExpression
 
 
-@dataclass(frozen=True, slots=True)
-class Case(Expression):
+class Case(Expression, frozen=True):
     """``CASE [subject] WHEN a THEN b … [ELSE default] END``."""
 
     subject: Expression | None
@@ -148,8 +149,7 @@ class Case(Expression):
     default: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
-class Cast(Expression):
+class Cast(Expression, frozen=True):
     """``CAST(value AS type)``; the function form ``cast(v, 'T')`` is a FunctionCall."""
 
     operand: Expression
@@ -159,8 +159,7 @@ class Cast(Expression):
 # --- functions and loops ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionCall(Expression):
+class FunctionCall(Expression, frozen=True):
     """A function or an aggregate. ``name`` is canonical (``toUpper``, ``drasi.trueFor``, see functions.py), ``written`` as in
     the text. ``star`` only for ``count(*)``."""
 
@@ -168,11 +167,10 @@ class FunctionCall(Expression):
     arguments: tuple[Expression, ...]
     distinct: bool = False
     star: bool = False
-    written: str = field(default="", compare=False)
+    written: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ListComprehension(Expression):
+class ListComprehension(Expression, frozen=True):
     """``[variable IN items WHERE where | projection]``."""
 
     variable: str
@@ -181,16 +179,14 @@ class ListComprehension(Expression):
     projection: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
-class Quantifier(Expression):
+class Quantifier(Expression, frozen=True):
     kind: OneOf["all", "any", "none", "single"]
     variable: str
     items: Expression
     where: Expression
 
 
-@dataclass(frozen=True, slots=True)
-class Reduce(Expression):
+class Reduce(Expression, frozen=True):
     """``reduce(accumulator = initial, variable IN items [WHERE where] | projection)``."""
 
     accumulator: str
@@ -204,36 +200,30 @@ class Reduce(Expression):
 # --- labels and patterns ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Label(Tree):
+class Label(Tree, frozen=True):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class AnyLabel(Tree):
+class AnyLabel(Tree, frozen=True):
     """``%``: at least one label."""
 
 
-@dataclass(frozen=True, slots=True)
-class NotLabel(Tree):
+class NotLabel(Tree, frozen=True):
     operand: LabelExpression
 
 
-@dataclass(frozen=True, slots=True)
-class LabelAnd(Tree):
+class LabelAnd(Tree, frozen=True):
     operands: tuple[LabelExpression, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LabelOr(Tree):
+class LabelOr(Tree, frozen=True):
     operands: tuple[LabelExpression, ...]
 
 
 LabelExpression = Label | AnyLabel | NotLabel | LabelAnd | LabelOr
 
 
-@dataclass(frozen=True, slots=True)
-class NodePattern(Tree):
+class NodePattern(Tree, frozen=True):
     """``(variable:labels {properties} WHERE where)``. ``properties`` is a MapLiteral or a Parameter."""
 
     variable: str | None
@@ -242,16 +232,14 @@ class NodePattern(Tree):
     where: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
-class Length(Tree):
+class Length(Tree, frozen=True):
     """``*minimum..maximum``; ``maximum`` None: no bound."""
 
     minimum: int
     maximum: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class RelationPattern(Tree):
+class RelationPattern(Tree, frozen=True):
     """``-[variable:TYPE|TYPE *length {properties} WHERE where]->``. ``types`` empty: any type.
 
     ``direction`` is read from left to right: ``out`` ``-->``, ``in`` ``<--``, ``both`` ``--`` and ``<-->``."""
@@ -264,8 +252,7 @@ class RelationPattern(Tree):
     where: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
-class PathPattern(Tree):
+class PathPattern(Tree, frozen=True):
     """``variable = (…)-[…]-(…)…``: ``nodes`` has one item more than ``relations``."""
 
     variable: str | None
@@ -279,22 +266,19 @@ class PathPattern(Tree):
         return (*self.nodes, *self.relations)
 
 
-@dataclass(frozen=True, slots=True)
-class PatternPredicate(Expression):
+class PatternPredicate(Expression, frozen=True):
     """``(a)-[:T]->(b)`` where a boolean is wanted, also as ``exists((a)-->(b))``."""
 
     pattern: PathPattern
 
 
-@dataclass(frozen=True, slots=True)
-class PatternComprehension(Expression):
+class PatternComprehension(Expression, frozen=True):
     pattern: PathPattern
     where: Expression | None
     projection: Expression
 
 
-@dataclass(frozen=True, slots=True)
-class Subquery(Expression):
+class Subquery(Expression, frozen=True):
     """``EXISTS { … }``, ``COUNT { … }``, ``COLLECT { … }``; a bare pattern is a query of one MATCH without RETURN."""
 
     kind: OneOf["exists", "count", "collect"]
@@ -304,38 +288,33 @@ class Subquery(Expression):
 # --- clauses ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Match(Tree):
+class Match(Tree, frozen=True):
     patterns: tuple[PathPattern, ...]
     where: Expression | None
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Unwind(Tree):
+class Unwind(Tree, frozen=True):
     items: Expression
     variable: str
 
 
-@dataclass(frozen=True, slots=True)
-class Item(Tree):
+class Item(Tree, frozen=True):
     """One column of WITH or RETURN. ``name`` is the column's name: the alias, the variable, or made from the text
     (resources.md ``columnNames``). ``text`` is the expression as written."""
 
     expression: Expression
     name: str
     aliased: bool = True
-    text: str = field(default="", compare=False)
+    text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SortKey(Tree):
+class SortKey(Tree, frozen=True):
     expression: Expression
     descending: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Projection(Tree):
+class Projection(Tree, frozen=True):
     """WITH, or RETURN when it is the last clause of a single query.
 
     ``star``: ``*`` was written; the checked tree has it expanded into ``items``. ``group_by``: GQL's explicit keys (``()`` is
@@ -355,15 +334,13 @@ class Projection(Tree):
     final: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Filter(Tree):
+class Filter(Tree, frozen=True):
     """A WHERE of its own: the second and later ones in a row, GQL's FILTER."""
 
     where: Expression
 
 
-@dataclass(frozen=True, slots=True)
-class CallProcedure(Tree):
+class CallProcedure(Tree, frozen=True):
     """``arguments`` None: the standalone form without parentheses. ``yields`` None: no YIELD (or ``YIELD *``)."""
 
     name: str
@@ -372,8 +349,7 @@ class CallProcedure(Tree):
     where: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
-class CallSubquery(Tree):
+class CallSubquery(Tree, frozen=True):
     """``CALL (imports) { query }``; ``imports`` None: by a leading WITH in ``query``; ``('*',)``: everything."""
 
     query: Query
@@ -384,13 +360,11 @@ class CallSubquery(Tree):
 Clause = Match | Unwind | Projection | Filter | CallProcedure | CallSubquery
 
 
-@dataclass(frozen=True, slots=True)
-class SingleQuery(Tree):
+class SingleQuery(Tree, frozen=True):
     clauses: tuple[Clause, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Query(Tree):
+class Query(Tree, frozen=True):
     """``parts`` joined by UNION (``all`` False) or UNION ALL; one part: no union."""
 
     parts: tuple[SingleQuery, ...]

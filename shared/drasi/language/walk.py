@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
 from typing import Any, TypeVar, cast
 
-from drasi.language.tree import Tree
+from msgspec.structs import replace
+
+from drasi.language.tree import Tree, parts
 
 T = TypeVar("T", bound=Tree)
 
 
-_PARTS: dict[type[Tree], tuple[str, ...]] = {}
-
-
-def _parts(class_: type[Tree]) -> tuple[str, ...]:
-    found = _PARTS.get(class_)
-    if found is None:
-        found = _PARTS[class_] = tuple(part.name for part in fields(class_) if part.name != "pos")
-    return found
-
-
 def children(node: Tree) -> Iterator[Tree]:
     """The trees directly below ``node``, in the order of the text."""
-    for part in _parts(type(node)):
+    for part in parts(type(node)):
         value = getattr(node, part)
         if isinstance(value, Tree):
             yield value
@@ -62,7 +53,7 @@ def deeper_than(node: Tree, levels: int) -> Tree | None:
 def map_children(node: T, change: Callable[[Tree], Tree]) -> T:
     """The same tree with ``change`` applied to each of its children; itself when none of them changes."""
     new: dict[str, Any] = {}
-    for part in _parts(type(node)):
+    for part in parts(type(node)):
         value = getattr(node, part)
         changed = _mapped(value, change)
         if changed is not value:

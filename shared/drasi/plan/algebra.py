@@ -10,14 +10,14 @@ Nothing here holds state and nothing knows how it will be executed: plans can be
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from drasi.language import tree
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """One element of the pattern: a node, or a relation. ``name`` is its variable, or an unwritable name for an anonymous one.
 
     ``labels`` (nodes; None: any node) and ``types`` (relations; empty: any) say which elements may take the place.
@@ -30,8 +30,7 @@ class Place:
     written: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(msgspec.Struct, frozen=True):
     """Relation place ``relation`` between the node places ``left`` and ``right`` (indices into ``Match.places``)."""
 
     relation: int
@@ -40,16 +39,14 @@ class Edge:
     direction: Literal["out", "in", "both"]
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(msgspec.Struct, frozen=True):
     """A conjunct of a WHERE or an inline property; ``places`` are the places it reads."""
 
     expression: tree.Expression
     places: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(msgspec.Struct, frozen=True):
     """Every assignment of elements to ``places`` that fits edges and conditions.
 
     ``distinct`` lists pairs of relation places that must be different elements (relation uniqueness within a MATCH clause).
@@ -62,22 +59,19 @@ class Match:
     distinct: tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(msgspec.Struct, frozen=True):
     name: str
     expression: tree.Expression
 
 
-@dataclass(frozen=True, slots=True)
-class Select:
+class Select(msgspec.Struct, frozen=True):
     """New columns from old ones, then the conjuncts of a WHERE over the new names. ``columns`` None: a filter only."""
 
     columns: tuple[Column, ...] | None
     conditions: tuple[tree.Expression, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Accumulator:
+class Accumulator(msgspec.Struct, frozen=True):
     """One aggregate call; its value has the (unwritable) column name ``name`` in the segment behind the aggregate."""
 
     name: str
@@ -86,8 +80,7 @@ class Accumulator:
     distinct: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Aggregate:
+class Aggregate(msgspec.Struct, frozen=True):
     """Groups of equivalent keys. Without keys there is one group, for ever.
 
     Identity of a row behind it: the keys' equivalence classes. A key shows the representation present longest.
@@ -98,16 +91,14 @@ class Aggregate:
     keyed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(msgspec.Struct, frozen=True):
     """``selects`` in order; then either the input of ``aggregate`` or, in the last segment, the result columns."""
 
     selects: tuple[Select, ...]
     aggregate: Aggregate | None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """A whole query. ``grouping_keys``: result columns that are grouping keys when the last projection aggregates, else None."""
 
     match: Match

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 from drasi.engine.codegen.types import Atom
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceName:
+class PlaceName(msgspec.Struct, frozen=True):
     """A name that stands for the element at a place of the pattern."""
 
     index: int
@@ -45,13 +45,12 @@ class Elements(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Reads:
+class Reads(msgspec.Struct):
     """What a query reads of each place: names of properties; ``whole``: everything; ``numbers``: what arithmetic is done with."""
 
-    properties: dict[int, dict[str, None]] = field(default_factory=dict)
-    whole: set[int] = field(default_factory=set)
-    numbers: dict[tuple[int, str], None] = field(default_factory=dict)
+    properties: dict[int, dict[str, None]] = {}
+    whole: set[int] = set()
+    numbers: dict[tuple[int, str], None] = {}
 
     def of(self, index: int) -> list[str]:
         return list(self.properties.get(index, ()))

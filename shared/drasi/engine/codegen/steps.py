@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from drasi.language import tree
 from drasi.plan.algebra import Edge, Match
 
 
-@dataclass(frozen=True, slots=True)
-class Expand:
+class Expand(msgspec.Struct, frozen=True):
     """From the bound node ``origin`` over ``edge``; ``target`` is bound by it, or, if ``closes``, must be the one found."""
 
     edge: Edge
@@ -18,8 +17,7 @@ class Expand:
     closes: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Ends:
+class Ends(msgspec.Struct, frozen=True):
     """The relation of ``edge`` is bound; its ends are bound by it, or must be the ones found."""
 
     edge: Edge
@@ -27,8 +25,7 @@ class Ends:
     right_bound: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
+class Scan(msgspec.Struct, frozen=True):
     """Every element that fits: the place hangs together with none bound so far."""
 
     place: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 Types = frozenset[str]
 
@@ -24,8 +25,7 @@ ANY: Types = PROPERTY | NODE | RELATION
 _PYTHON = {bool: BOOL, int: INT, float: FLOAT, str: STRING, list: LIST, dict: MAP, type(None): NULL}
 
 
-@dataclass(frozen=True, slots=True)
-class Atom:
+class Atom(msgspec.Struct, frozen=True):
     """A value in generated code: a local name or a literal, safe to repeat.
 
     ``bound``: no integer it can be is greater, either way; None: not known.
