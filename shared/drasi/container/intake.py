@@ -148,9 +148,10 @@ class Intake:
             try:
                 results = engine.apply(routed)
             except ValueError as error:
-                results = self._apply_normalised(group, change, element, error)
+                results = self._apply_normalised(group, change, element, routed, error)
                 if results is None:
                     return
+                prepared = None
             if results:
                 state.emit(results, change, enqueued_ns)
             if engine.failed:
@@ -202,6 +203,7 @@ class Intake:
             merged = reading.merged(change, element)
             if merged is None:
                 return None
+            element.properties = merged.properties = normalise(merged.properties, merged.id)
             value = made(self._evaluation, source, merged, origin.ts_ns // 1_000_000, relation=relation)
             return self._evaluation.insert(value)
         if fate is not Fate.APPLY:
@@ -222,11 +224,11 @@ class Intake:
         origin = change.payload.source
         return self._evaluation.delete(origin.db, element.id, element.labels, origin.ts_ns // 1_000_000)
 
-    def _apply_normalised(self, group: Group, change: SourceChange, element: Element, error: ValueError) -> Any:
-        """Numbers beyond 64 bits are floats (wire.md section 9); what is malformed otherwise becomes a dead letter."""
+    def _apply_normalised(self, group: Group, change: SourceChange, element: Element, routed: Any, error: ValueError) -> Any:
+        """Numbers beyond 64 bits are floats (wire.md section 9). None: it is malformed otherwise, and has become a dead letter."""
         try:
             properties = normalise(element.properties, element.id)
-            if properties is element.properties:
+            if isinstance(routed, self._evaluation.delete) or properties is routed.element.properties:
                 raise error
             element.properties = properties
             return group.engine.apply(self._made(change, element))
