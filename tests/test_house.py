@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "continuous": {"errors", "values", "language", "plan", "engine"},
     "log": LEAVES,
     "bus": LEAVES,
+    "auth": LEAVES,
     "templates": {"errors"},
     "sources": {*LEAVES, "values", "bus", "templates"},
     "reactions": {*LEAVES, "values", "bus", "templates"},

@@ -341,7 +341,7 @@ def calls(expression: tree.Expression) -> list[tree.FunctionCall]:
     if isinstance(expression, tree.FunctionCall) and expression.name.lower() in aggregates.NAMES:
         return [expression]
     found: list[tree.FunctionCall] = []
-    for name in expression.__dataclass_fields__:
+    for name in expression.__struct_fields__:
         found += inside(getattr(expression, name))
     return found
 
