@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "plan": {"errors", "values", "language"},
     "engine": {"errors", "values", "language", "plan"},
     "continuous": {"errors", "values", "language", "plan", "engine"},
+    "auth": {"errors"},
     "log": LEAVES,
     "bus": LEAVES,
     "auth": LEAVES,

@@ -1,0 +1,72 @@
+"""A ring of keys in a file that only its owner reads."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from drasi.auth.keys import KeyRing, KeysUnreadable
+
+
+class KeyFile:
+    """A ``KeyStore`` in a file of mode 0600, replaced as a whole; processes take turns by a lock beside it.
+
+    A file that is mounted from elsewhere (a Kubernetes Secret) may be replaced under a running process: it is read again whenever
+    it is another one.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._seen: tuple[int, int, int] | None = None
+        self._ring: KeyRing | None = None
+
+    def load(self) -> KeyRing | None:
+        try:
+            stat = self._path.stat()
+        except FileNotFoundError:
+            self._seen = self._ring = None
+            return None
+        seen = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+        if seen != self._seen:
+            try:
+                self._ring = KeyRing.decode(self._path.read_bytes())
+            except OSError as error:
+                raise KeysUnreadable(f"cannot read {self._path}: {error.strerror}", hint="it holds the signing keys") from error
+            self._seen = seen
+        return self._ring
+
+    def change(self, change: Callable[[KeyRing | None], KeyRing]) -> KeyRing:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._alone():
+            ring = change(self.load())
+            write_private(self._path, ring.encode())
+        return ring
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        lock = os.open(self._path.with_name(self._path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replaces a file by one that its owner alone may read, whole or not at all."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    with contextlib.suppress(FileNotFoundError):
+        fresh.unlink()
+    file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(file, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
