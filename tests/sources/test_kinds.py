@@ -19,9 +19,9 @@ from tests.sources.sqlite_world import read_part
 from tests.sources.world import RecordingBus, eventually
 
 
-def test_the_four_kinds_are_built_and_the_others_known_by_name() -> None:
+def test_kinds_are_built_and_the_others_known_by_name() -> None:
     built = {name for name, kind in kinds().items() if kind.make is not None}
-    assert {"SQLite", "Http", "Mock", "Application"} <= built
+    assert {"SQLite", "PostgreSQL", "Http", "Mock", "Application"} <= built
     for name in ("PostgreSQL", "MySQL", "SQLServer", "Oracle", "Kubernetes", "EventHub", "CosmosGremlin", "Dataverse", "Kafka"):
         kind = find(name)
         assert kind is not None

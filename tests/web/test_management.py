@@ -164,7 +164,7 @@ async def test_a_missing_secret_is_waited_for(managed: Managed, monkeypatch: pyt
 
 
 async def test_a_kind_without_implementation_stays_unavailable(managed: Managed) -> None:
-    await managed.apply(SOURCE.replace('{kind: Mock, properties: {intervalMs: "50"}}', "{kind: PostgreSQL}"))
+    await managed.apply(SOURCE.replace('{kind: Mock, properties: {intervalMs: "50"}}', "{kind: Oracle}"))
     status = (await managed.client.get("/v1/sources/clock")).json()["status"]
     assert status["available"] is False
     assert "NoImplementation" in status["messages"]

@@ -8,17 +8,16 @@ from typing import Any
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from drasi.errors import DrasiError
 from drasi.messages.changes import SourceChange
 from drasi.sources.events import Mistake, read_event
+from drasi.sources.intake import overloaded, read_body, unavailable
 from drasi.sources.port import SourceContext, SourceKind
 from drasi.sources.pushed import PushedSource
 
-LARGEST_BODY = 8_000_000
-MOST_WAITING = 64_000_000
 _LONGEST_KEY = 256
 
 _decode = msgspec.json.Decoder().decode
@@ -52,7 +51,7 @@ class HttpSource(PushedSource):
         return routes
 
     async def take_one(self, request: Request) -> Response:
-        body = await _body(request)
+        body = await read_body(request)
         if isinstance(body, Response):
             return body
         try:
@@ -65,7 +64,7 @@ class HttpSource(PushedSource):
         return await self._accept(request, [change], batch=False)
 
     async def take_batch(self, request: Request) -> Response:
-        body = await _body(request)
+        body = await read_body(request)
         if isinstance(body, Response):
             return body
         events, errors = _events(body, request.headers.get("content-type", ""))
@@ -88,8 +87,9 @@ class HttpSource(PushedSource):
                 return _bad([{"path": "Idempotency-Key", "message": f"Idempotency-Key must have 1 to {_LONGEST_KEY} characters"}])
             for index, change in enumerate(changes):
                 change.payload.source.key = f"{key}/{index}" if batch else key
-        if self.context.waiting_bytes() > MOST_WAITING:
-            return PlainTextResponse("too many events wait to be published; send it again", 429, headers={"Retry-After": "1"})
+        busy = overloaded(self.context)
+        if busy is not None:
+            return busy
         together = batch and request.query_params.get("tx", "").lower() in ("true", "1")
 
         def name_transaction(number: int) -> None:
@@ -100,24 +100,12 @@ class HttpSource(PushedSource):
             async with asyncio.timeout(self._timeout_s):
                 await self.publish(changes, name_transaction if together else None)
         except TimeoutError:
-            return _unavailable(f"not acknowledged within {self._timeout_s:g} s; send it again with the same Idempotency-Key")
+            return unavailable(f"not acknowledged within {self._timeout_s:g} s; send it again with the same Idempotency-Key")
         except DrasiError as error:
             if not error.retryable:
                 raise
-            return _unavailable(f"{error.code}: {error.message}")
+            return unavailable(f"{error.code}: {error.message}")
         return Response(status_code=202)
-
-
-async def _body(request: Request) -> bytes | Response:
-    """The body, or the answer to one that is too large; no more of it is read than that needs."""
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > LARGEST_BODY:
-            return PlainTextResponse(f"a body may have {LARGEST_BODY:,} bytes; send more requests", 413)
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _events(body: bytes, content_type: str) -> tuple[list[tuple[int, Any]], list[dict[str, Any]]]:
@@ -149,10 +137,6 @@ def _entry(mistake: Mistake) -> dict[str, Any]:
 
 def _bad(errors: list[dict[str, Any]]) -> Response:
     return JSONResponse({"errors": errors}, 400)
-
-
-def _unavailable(text: str) -> Response:
-    return PlainTextResponse(text, 503, headers={"Retry-After": "1"})
 
 
 KIND = SourceKind(

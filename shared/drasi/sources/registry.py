@@ -17,6 +17,7 @@ GROUP = "drasi.sources"
 
 _BUILT = {
     "SQLite": "drasi.sources.sqlite.source",
+    "PostgreSQL": "drasi.sources.postgresql.kind",
     "Http": "drasi.sources.http",
     "Mock": "drasi.sources.mock",
     "Application": "drasi.sources.application",
@@ -24,7 +25,6 @@ _BUILT = {
 """Kind → the module whose ``KIND`` it is."""
 
 _KNOWN: dict[str, tuple[str, ...]] = {
-    "PostgreSQL": ("postgres",),
     "MySQL": ("mysql",),
     "SQLServer": ("mssql",),
     "Oracle": ("oracle",),

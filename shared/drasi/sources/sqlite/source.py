@@ -17,6 +17,7 @@ from drasi.errors import DrasiError
 from drasi.messages.changes import Origin as ChangeOrigin
 from drasi.messages.changes import Payload, SourceChange
 from drasi.sources.port import SnapshotEnd, SnapshotHeader, SnapshotLine, SnapshotRequest, SourceContext, SourceKind
+from drasi.sources.relational import RELATIONAL
 from drasi.sources.sqlite import snapshot
 from drasi.sources.sqlite.catalog import Problem, Wanted
 from drasi.sources.sqlite.mapping import position_after, position_text
@@ -216,8 +217,6 @@ def _configuration(context: SourceContext) -> Configuration:
     )
 
 
-_NAMES = {"type": "array", "items": {"type": "string", "minLength": 1}}
-
 KIND = SourceKind(
     name="SQLite",
     aliases=("sqlite",),
@@ -226,34 +225,8 @@ KIND = SourceKind(
         "required": ["path"],
         "properties": {
             "path": {"type": "string", "format": "path", "minLength": 1, "description": "The database file"},
-            "tables": {**_NAMES, "description": "Tables to watch; none given: all"},
-            "tableKeys": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "required": ["table", "keyColumns"],
-                    "properties": {"table": {"type": "string"}, "keyColumns": _NAMES},
-                },
-            },
-            "foreignKeys": {"type": "string", "enum": ["none", "all"], "default": "none"},
-            "relations": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "required": ["type", "table", "columns", "references"],
-                    "properties": {
-                        "type": {"type": "string", "minLength": 1},
-                        "table": {"type": "string"},
-                        "columns": _NAMES,
-                        "references": {"type": "string"},
-                        "referencedColumns": _NAMES,
-                    },
-                },
-            },
-            "decimals": {"type": "string", "enum": ["float", "string"], "default": "float"},
-            "pageSize": {"type": "integer", "minimum": 1, "default": 1000},
+            **RELATIONAL,
             "pollIntervalMs": {"type": "integer", "minimum": 1, "default": 200},
-            "onPositionLost": {"type": "string", "enum": ["rebootstrap", "stop"], "default": "rebootstrap"},
             "restApi": {"type": "object", "description": "Of Drasi Server; ignored"},
         },
     },

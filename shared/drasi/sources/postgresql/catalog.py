@@ -1,0 +1,286 @@
+"""What tables a database has, as far as capturing them needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from drasi.sources.postgresql.connection import Connection, quoted
+from drasi.sources.postgresql.types import Type, is_known
+
+Name = tuple[str, str]
+"""Schema and table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """``declared``: the type as SQL writes it. ``generated``: the expression it is computed by, if it is."""
+
+    name: str
+    type: int
+    modifier: int
+    declared: str
+    generated: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A foreign key, or a relation of the properties. ``columns`` are in the order of the referenced table's key."""
+
+    type: str
+    columns: tuple[str, ...]
+    references: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table to capture. ``key``: the columns that identify a row."""
+
+    id: int
+    schema: str
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    relations: tuple[Relation, ...] = ()
+
+    @property
+    def full(self) -> Name:
+        return self.schema, self.name
+
+    def column(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the properties ask for. ``tables`` empty: all."""
+
+    tables: tuple[str, ...] = ()
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    foreign_keys: bool = False
+    relations: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that keeps a table or a relation from being captured; the others are."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """``tables`` in the order of their names; ``types``: those that are no built-in scalars, by number."""
+
+    tables: tuple[Table, ...]
+    problems: tuple[Problem, ...]
+    types: Mapping[int, Type]
+
+    def by_name(self) -> dict[Name, Table]:
+        return {table.full: table for table in self.tables}
+
+
+@dataclass(slots=True)
+class _Found:
+    """A table of the database before it is known what of it can be captured."""
+
+    id: int
+    name: Name
+    identity: str
+    columns: list[Column]
+    primary: tuple[str, ...]
+    identifying: tuple[str, ...]
+    foreign: list[_Asked]
+    readable: bool = True
+    key: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    type: str
+    columns: tuple[str, ...]
+    references: Name
+    referenced: tuple[str, ...] = ()
+
+
+# One row per table: what identifies its rows, its columns, its foreign keys.
+_TABLES = """
+SELECT c.oid::int8, n.nspname, c.relname, c.relreplident::text, has_table_privilege(c.oid, 'SELECT'),
+  (SELECT coalesce(array_agg(a.attname::text ORDER BY k.place), '{}')
+     FROM pg_index i, unnest(i.indkey) WITH ORDINALITY k (attnum, place) JOIN pg_attribute a ON a.attnum = k.attnum
+     WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid),
+  (SELECT coalesce(array_agg(a.attname::text), '{}') FROM pg_index i, unnest(i.indkey) k (attnum)
+     JOIN pg_attribute a ON a.attnum = k.attnum WHERE i.indrelid = c.oid AND i.indisreplident AND a.attrelid = c.oid),
+  (SELECT coalesce(json_agg(json_build_array(a.attname, a.atttypid::int8, a.atttypmod, format_type(a.atttypid, a.atttypmod),
+       CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END) ORDER BY a.attnum), '[]')
+     FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+  (SELECT coalesce(json_agg(json_build_array(f.conname, rn.nspname, r.relname,
+       (SELECT json_agg(a.attname ORDER BY k.place) FROM unnest(f.conkey) WITH ORDINALITY k (attnum, place)
+          JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.attnum),
+       (SELECT json_agg(a.attname ORDER BY k.place) FROM unnest(f.confkey) WITH ORDINALITY k (attnum, place)
+          JOIN pg_attribute a ON a.attrelid = f.confrelid AND a.attnum = k.attnum)) ORDER BY f.conname), '[]')
+     FROM pg_constraint f JOIN pg_class r ON r.oid = f.confrelid JOIN pg_namespace rn ON rn.oid = r.relnamespace
+     WHERE f.conrelid = c.oid AND f.contype = 'f' AND f.conparentid = 0)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition
+  AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
+ORDER BY n.nspname, c.relname
+"""
+
+_TYPES = """
+WITH RECURSIVE used (oid) AS (
+  SELECT unnest(%s::int8[])::oid
+  UNION SELECT unnest(ARRAY[t.typelem, t.typbasetype]) FROM used u JOIN pg_type t ON t.oid = u.oid WHERE t.oid <> 0
+)
+SELECT t.oid::int8, CASE WHEN t.typcategory = 'A' AND t.typlen = -1 THEN t.typelem ELSE 0 END::int8, t.typbasetype::int8,
+  t.typtypmod,  coalesce(e.typdelim, ',')::text
+FROM used u JOIN pg_type t ON t.oid = u.oid LEFT JOIN pg_type e ON e.oid = t.typelem
+"""
+
+
+async def read_catalog(connection: Connection, wanted: Wanted) -> Catalog:
+    """The tables to capture, and what is in the way of others."""
+    cursor = await connection.execute(_TABLES)
+    present = {found.name: found for found in map(_found, await cursor.fetchall())}
+    problems: list[Problem] = []
+    names = _names(wanted, present, problems)
+    keys = {_name(table): columns for table, columns in wanted.keys.items()}
+    relations = _group(wanted.relations)
+    unusable = {name: _give_key(found, keys.get(name)) for name, found in present.items()}
+    tables: list[Table] = []
+    for name in names:
+        found = present[name]
+        problem = unusable[name] or _capturable(found)
+        if problem is not None:
+            problems.append(problem)
+            continue
+        asked = [*(found.foreign if wanted.foreign_keys else ()), *relations.get(name, ())]
+        resolved: list[Relation] = []
+        for relation in asked:
+            outcome = _resolve(relation, found, present)
+            if isinstance(outcome, Problem):
+                problems.append(outcome)
+            else:
+                resolved.append(outcome)
+        tables.append(Table(found.id, *name, tuple(found.columns), found.key, tuple(resolved)))
+    types = await read_types(connection, {column.type for table in tables for column in table.columns})
+    return Catalog(tuple(tables), tuple(problems), types)
+
+
+async def read_types(connection: Connection, numbers: Iterable[int]) -> dict[int, Type]:
+    """Domains and arrays among these types, and what they are made of."""
+    unknown = sorted(number for number in numbers if not is_known(number))
+    if not unknown:
+        return {}
+    cursor = await connection.execute(_TYPES, [unknown])
+    return {oid: Type(element, base, modifier, delimiter) for oid, element, base, modifier, delimiter in await cursor.fetchall()}
+
+
+def shown(name: Name) -> str:
+    """A table's name in a statement."""
+    return f"{quoted(name[0])}.{quoted(name[1])}"
+
+
+def _found(row: Sequence[Any]) -> _Found:
+    number, schema, name, identity, readable, primary, identifying, columns, foreign = row
+    return _Found(
+        id=number,
+        name=(schema, name),
+        identity=identity,
+        columns=[Column(*column) for column in columns],
+        primary=tuple(primary),
+        identifying=tuple(identifying),
+        foreign=[_Asked(kind, tuple(own), (there, target), tuple(theirs)) for kind, there, target, own, theirs in foreign],
+        readable=readable,
+    )
+
+
+def _names(wanted: Wanted, present: Mapping[Name, _Found], problems: list[Problem]) -> list[Name]:
+    if not wanted.tables:
+        return sorted(present)
+    names: set[Name] = set()
+    for asked in wanted.tables:
+        name = _name(asked)
+        if name in present:
+            names.add(name)
+        else:
+            listed = ", ".join(".".join(other) for other in sorted(present)[:20]) or "none"
+            problems.append(Problem("MissingTable", f"there is no table {'.'.join(name)} (there are: {listed})"))
+    return sorted(names)
+
+
+def _name(text: str) -> Name:
+    """``schema.table`` or ``table`` (of ``public``), as the catalogue writes them; quotes may stand around either."""
+    schema, dot, table = text.strip().partition(".")
+    return (schema.strip('"'), table.strip('"')) if dot else ("public", schema.strip('"'))
+
+
+def _group(relations: Iterable[Mapping[str, Any]]) -> dict[Name, list[_Asked]]:
+    grouped: dict[Name, list[_Asked]] = {}
+    for relation in relations:
+        table = _name(relation["table"])
+        references = str(relation["references"])
+        target = _name(references) if "." in references else (table[0], references.strip().strip('"'))
+        asked = _Asked(relation["type"], tuple(relation["columns"]), target, tuple(relation.get("referencedColumns") or ()))
+        grouped.setdefault(table, []).append(asked)
+    return grouped
+
+
+def _give_key(found: _Found, named: tuple[str, ...] | None) -> Problem | None:
+    table = ".".join(found.name)
+    if named is None:
+        found.key = found.primary
+        return None if found.key else Problem("NoPrimaryKey", f"table {table} has no primary key; name its key in tableKeys")
+    columns = {column.name for column in found.columns}
+    missing = [name for name in named if name not in columns]
+    if missing or not named:
+        listed = ", ".join(column.name for column in found.columns)
+        return Problem("NoPrimaryKey", f"table {table} has no column {', '.join(missing)} as tableKeys says (it has: {listed})")
+    found.key = named
+    return None
+
+
+def _capturable(found: _Found) -> Problem | None:
+    """Whether the log holds the key of rows that are changed or deleted, and a snapshot can read the table."""
+    logged: Iterable[str]
+    if found.identity == "f":
+        logged = found.key
+    elif found.identity == "i":
+        logged = found.identifying
+    elif found.identity == "d":
+        logged = found.primary
+    else:
+        logged = ()
+    table = ".".join(found.name)
+    missing = [name for name in found.key if name not in logged]
+    if missing:
+        why = f"the log does not hold {', '.join(missing)} of rows of {table} that are changed or deleted"
+        return Problem("ReplicaIdentity", f"{why}; run: ALTER TABLE {shown(found.name)} REPLICA IDENTITY FULL")
+    if not found.readable:
+        return Problem("NotAllowed", f"table {table} cannot be read; run: GRANT SELECT ON {shown(found.name)} TO the source's user")
+    if any(column.generated is not None and column.name in found.key for column in found.columns):
+        return Problem(
+            "NoPrimaryKey",
+            f"the key of table {table} is computed, and the log leaves computed columns out; name another in tableKeys",
+        )
+    return None
+
+
+def _resolve(asked: _Asked, found: _Found, present: Mapping[Name, _Found]) -> Relation | Problem:
+    """The relation with its columns in the order of the key of the table it leads to."""
+    where = f"relation {asked.type} of table {'.'.join(found.name)}"
+    names = {column.name for column in found.columns if column.generated is None}
+    missing = [name for name in asked.columns if name not in names]
+    if missing:
+        return Problem("RelationIgnored", f"{where}: there is no column {', '.join(missing)} that the log holds")
+    target = present.get(asked.references)
+    if target is None or not target.key:
+        return Problem("RelationIgnored", f"{where}: there is no table {'.'.join(asked.references)} with a key")
+    referenced = asked.referenced or target.key
+    if len(referenced) != len(asked.columns) or set(referenced) != set(target.key):
+        return Problem("RelationIgnored", f"{where} must lead to the key of {'.'.join(target.name)} ({', '.join(target.key)})")
+    by_referenced = dict(zip(referenced, asked.columns, strict=True))
+    return Relation(asked.type, tuple(by_referenced[name] for name in target.key), target.name)

@@ -1,0 +1,383 @@
+"""The source itself: peeks, publishes, stores its position, advances the slot."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+import psycopg
+from starlette.routing import BaseRoute
+
+from drasi.errors import DrasiError
+from drasi.messages.changes import Origin, Payload, SourceChange
+from drasi.sources.port import SnapshotLine, SnapshotRequest, SourceContext, StateConflict
+from drasi.sources.postgresql import publication, slot, snapshot, waiting
+from drasi.sources.postgresql.assembly import Assembly
+from drasi.sources.postgresql.catalog import Catalog, Problem, Wanted, read_catalog
+from drasi.sources.postgresql.connection import Connection, NotAllowed, address_of, connect, refused
+from drasi.sources.postgresql.mapping import position_before
+
+PEEK = 30_000
+"""Messages one peek asks for: the server reads the log again for each."""
+
+_CHUNK = 2_000
+"""Changes that are published, and noted, at a time."""
+
+_IDLE_BYTES = 1 << 20
+"""So much of the log may pass without a change of ours before the slot gives it up."""
+
+_LOOK_AGAIN = 10
+"""Polls after which the catalogue is read again."""
+
+
+class Position(msgspec.Struct, frozen=True):
+    """What the state keeps.
+
+    Attributes:
+        lsn: Everything committed before it is published.
+        system: Which database this is a position in.
+        tables: The tables that are captured, and their numbers there.
+    """
+
+    lsn: int
+    system: str
+    tables: dict[str, int] = {}
+
+
+_decode_position = msgspec.json.Decoder(Position).decode
+_decode_columns = msgspec.json.Decoder(dict[str, list[str]]).decode
+_PASSING = ("OriginUnavailable", "BusUnavailable", "StateUnavailable", "SlotBusy", "NotAllowed", "WrongSlot")
+
+
+class PostgreSQLSource:
+    """Watches tables of one database.
+
+    A crash between publication and the state repeats the same changes with the same positions; one between the state and the slot
+    repeats nothing: what begins before the stored position is passed over.
+    """
+
+    def __init__(self, context: SourceContext) -> None:
+        properties = context.properties
+        self._context = context
+        self._address = address_of(context.id, properties)
+        self._wanted = _wanted(properties)
+        self._decimals = str(properties["decimals"])
+        made = re.sub(r"[^a-z0-9_]", "_", f"rg_{context.id}".lower())[:63]
+        self._slot = str(properties.get("slotName") or made)
+        self._publication = str(properties.get("publicationName") or made)
+        self._poll_s = context.schedule_s or 1.0
+        self._stop_when_lost = properties["onPositionLost"] == "stop"
+        self._connection: Connection | None = None
+        self._catalog = Catalog((), (), {})
+        self._stored: str | None = None
+        self._position = Position(0, "")
+        self._columns: dict[str, list[str]] = {}
+        self._stored_columns: str | None = None
+        self._reached = 0
+        self._polls = 0
+        self._failures = 0
+        self._problems: set[str] = set()
+        self._woken = asyncio.Event()
+        self._moved = asyncio.Condition()
+
+    async def start(self) -> None:
+        self._stored = await self._context.state.get("position")
+        self._stored_columns = await self._context.state.get("columns")
+        self._columns = _decode_columns(self._stored_columns) if self._stored_columns else {}
+        connection = await self._connected()
+        try:
+            await self._prepare(connection)
+        except psycopg.Error as error:
+            raise refused(self._address, error) from None
+        self._reached = 0
+        self._polls = 0
+
+    async def run(self) -> None:
+        while True:
+            try:
+                more = await self._step(await self._connected())
+                if self._failures:
+                    self._failures = 0
+                    for code in _PASSING:
+                        self._context.report(code, None)
+                if not more:
+                    await self._pause(self._poll_s)
+            except (slot.SlotGone, StateConflict):
+                await self.start()
+            except psycopg.errors.ObjectInUse as error:
+                await self._failed("SlotBusy", f"another process reads the slot: {error.diag.message_primary}")
+            except psycopg.Error as error:
+                refusal = refused(self._address, error)
+                await self._failed(refusal.code, _told(refusal))
+            except DrasiError as error:
+                if not error.retryable:
+                    raise
+                await self._failed(error.code, _told(error))
+
+    async def snapshot(self, request: SnapshotRequest) -> AsyncIterator[SnapshotLine]:
+        context = self._context
+        reading = snapshot.Reading(
+            context.id,
+            self._address,
+            self._wanted,
+            self._decimals,
+            int(context.properties["pageSize"]),
+            context.report,
+            context.sleep,
+        )
+        async with aclosing(snapshot.read_part(reading, request, context.now_ns())) as lines:
+            async for line in lines:
+                yield line
+
+    async def mark(self) -> SourceChange | None:
+        """Waits until what is in the log now is published."""
+        try:
+            async with await connect(self._address) as connection:
+                newest = await slot.flushed(connection)
+        except psycopg.Error as error:
+            raise refused(self._address, error) from None
+        self.wake()
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._reached >= newest)
+        origin = Origin(self._context.id, "node", self._context.now_ns(), newest, position=position_before(newest))
+        return SourceChange("u", Payload(origin))
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def routes(self) -> Sequence[BaseRoute]:
+        return ()
+
+    async def deprovision(self) -> None:
+        await self.close()
+        try:
+            async with await connect(self._address) as connection:
+                await slot.drop(connection, self._slot)
+                await publication.drop(connection, self._publication)
+        except psycopg.Error as error:
+            raise refused(self._address, error) from None
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    # The origin.
+
+    async def _connected(self) -> Connection:
+        if self._connection is not None and (self._connection.closed or self._connection.broken):
+            await self.close()
+        if self._connection is None:
+            self._connection = await connect(self._address)
+        return self._connection
+
+    async def _prepare(self, connection: Connection) -> None:
+        """Publication, slot and position, as they must be; what was lost is asked for again."""
+        system = await self._check(connection)
+        stored = _decode_position(self._stored) if self._stored is not None else None
+        self._catalog = await read_catalog(connection, self._wanted)
+        self._show(self._catalog.problems)
+        renewed, added = await publication.ensure(connection, self._publication, self._catalog.tables)
+        found = await slot.find(connection, self._slot)
+        lost: str | None = None
+        if stored is not None:
+            lost = self._lost(stored, found, system, publication_gone=renewed)
+        elif found is not None and (renewed or found.invalid):
+            lost = found.invalid or f"publication {self._publication} was gone"
+        if lost is not None:
+            if self._stop_when_lost and stored is not None:
+                raise slot.SlotGone(lost, hint="set onPositionLost: rebootstrap to read everything again")
+            self._context.report("PositionLost", f"{lost}; queries read it again")
+            if found is not None:
+                await slot.drop(connection, self._slot)
+                found = None
+        if found is None:
+            pid = connection.info.backend_pid
+            watch = waiting.watched(
+                self._address, pid, what="the replication slot", report=self._context.report, sleep=self._context.sleep
+            )
+            async with watch:
+                found = await slot.create(connection, self._slot)
+        tables = {".".join(table.full): table.id for table in self._catalog.tables}
+        for table in self._catalog.tables:
+            seen = self._columns.setdefault(".".join(table.full), [])
+            seen += [column.name for column in table.columns if column.name not in seen]
+        reason = lost
+        if reason is None and stored is not None:
+            reason = _changed(stored.tables, tables, {".".join(name) for name in added})
+        lsn = found.confirmed if stored is None or lost is not None else stored.lsn
+        await self._keep_columns()
+        if reason is not None:
+            # Asked for before the new position is kept: a crash in between asks once more.
+            await self._context.renew(reason)
+        await self._keep(Position(lsn, system, tables))
+        self._context.report("PositionLost", None)
+
+    async def _check(self, connection: Connection) -> str:
+        """Which database this is, once it is certain that changes can be read from it."""
+        if connection.info.server_version < 130_000:
+            raise NotAllowed(f"{self._address} is older than PostgreSQL 13", hint="upgrade the server")
+        cursor = await connection.execute(
+            "SELECT current_setting('wal_level'), pg_is_in_recovery(), system_identifier::text || '/' || d.oid::text"
+            " FROM pg_control_system(), pg_database d WHERE d.datname = current_database()"
+        )
+        row = await cursor.fetchone()
+        assert row is not None
+        level, standby, system = row
+        if standby:
+            raise NotAllowed(f"{self._address} is a standby", hint="let the property host name the primary server")
+        if level != "logical":
+            hint = "run: ALTER SYSTEM SET wal_level = logical; then restart the server"
+            raise NotAllowed(f"wal_level of {self._address} is {level}", hint=hint)
+        return str(system)
+
+    def _lost(self, stored: Position, found: slot.Slot | None, system: str, *, publication_gone: bool) -> str | None:
+        """Why the stored position is worth nothing any more."""
+        if stored.system != system:
+            return f"{self._address} is another database than before"
+        if found is None:
+            return f"replication slot {self._slot} is gone"
+        if found.invalid:
+            return found.invalid
+        if publication_gone:
+            return f"publication {self._publication} was gone"
+        if found.confirmed > stored.lsn:
+            return f"replication slot {self._slot} was advanced by somebody else, or made anew"
+        return None
+
+    # A poll.
+
+    async def _step(self, connection: Connection) -> bool:
+        """One peek and what follows from it; whether more is waiting."""
+        self._polls += 1
+        if self._polls % _LOOK_AGAIN == 0:
+            await self._look_again(connection)
+        newest = await slot.flushed(connection)
+        found = await slot.find(connection, self._slot)
+        if found is None or found.invalid or found.confirmed > self._position.lsn:
+            raise slot.SlotGone(f"replication slot {self._slot} is not where it was")
+        if newest == self._reached and found.confirmed >= self._position.lsn:
+            return False
+        assembly = Assembly(
+            self._context.id,
+            self._catalog,
+            decimals=self._decimals,
+            wanted=self._context.wanted,
+            after=self._position.lsn,
+            columns=self._columns,
+        )
+        count = 0
+        async with aclosing(slot.peek(connection, self._slot, self._publication, PEEK)) as pages:
+            async for page in pages:
+                count += len(page)
+                await assembly.read(connection, page)
+                if assembly.waiting >= _CHUNK:
+                    await self._publish(assembly)
+                # Others on this loop have their turn between two pages.
+                await asyncio.sleep(0)
+        await self._publish(assembly)
+        more = count >= PEEK
+        through = assembly.end if more else newest
+        if through - self._position.lsn >= (1 if more else _IDLE_BYTES):
+            await self._keep(msgspec.structs.replace(self._position, lsn=through))
+        if found.confirmed < self._position.lsn:
+            await slot.advance(connection, self._slot, self._position.lsn)
+        await self._tell(self._position.lsn if more else max(newest, self._position.lsn))
+        return more
+
+    async def _publish(self, assembly: Assembly) -> None:
+        chunk = assembly.take()
+        if chunk.split:
+            text = "a transaction is so large that its parts are evaluated one by one"
+            self._context.report("TransactionSplit", text)
+        for letter in chunk.letters:
+            await self._context.dead_letter(letter.position, letter.content, letter.error)
+        if chunk.changes:
+            await self._context.publish(chunk.changes)
+        await self._keep_columns()
+        if chunk.changes or chunk.letters:
+            await self._keep(msgspec.structs.replace(self._position, lsn=chunk.end))
+
+    async def _look_again(self, connection: Connection) -> None:
+        """Tables that came, went or changed since."""
+        catalog = await read_catalog(connection, self._wanted)
+        if catalog == self._catalog:
+            return
+        tables = {".".join(table.full): table.id for table in catalog.tables}
+        if tables != self._position.tables:
+            await self._prepare(connection)
+            return
+        self._catalog = catalog
+        self._show(catalog.problems)
+
+    async def _keep(self, position: Position) -> None:
+        if position == self._position and self._stored is not None:
+            return
+        value = msgspec.json.encode(position).decode()
+        if value != self._stored:
+            await self._context.state.put("position", value, expected=self._stored)
+        self._stored = value
+        self._position = position
+
+    async def _keep_columns(self) -> None:
+        value = msgspec.json.encode(self._columns, order="deterministic").decode()
+        if value != self._stored_columns:
+            await self._context.state.put("columns", value, expected=self._stored_columns)
+            self._stored_columns = value
+
+    async def _tell(self, reached: int) -> None:
+        self._reached = reached
+        async with self._moved:
+            self._moved.notify_all()
+
+    async def _failed(self, code: str, text: str) -> None:
+        self._failures += 1
+        self._context.report(code, text)
+        await self._pause(min(60.0, 2.0 ** min(self._failures - 1, 6)))
+
+    async def _pause(self, seconds: float) -> None:
+        sleep = asyncio.ensure_future(self._context.sleep(seconds))
+        woken = asyncio.ensure_future(self._woken.wait())
+        try:
+            await asyncio.wait([sleep, woken], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._woken.clear()
+            sleep.cancel()
+            woken.cancel()
+            await asyncio.gather(sleep, woken, return_exceptions=True)
+
+    def _show(self, problems: Sequence[Problem]) -> None:
+        texts: dict[str, str] = {}
+        for problem in problems:
+            texts[problem.code] = f"{texts[problem.code]}; {problem.text}" if problem.code in texts else problem.text
+        for code in self._problems - texts.keys():
+            self._context.report(code, None)
+        for code, text in texts.items():
+            self._context.report(code, text)
+        self._problems = set(texts)
+
+
+def _told(error: DrasiError) -> str:
+    return error.message + (f"; {error.hint}" if error.hint else "")
+
+
+def _changed(before: dict[str, int], now: dict[str, int], added: set[str]) -> str | None:
+    """Why the containers' copies are incomplete although no position was lost."""
+    fresh = sorted({name for name, number in now.items() if before.get(name) != number} | added & now.keys())
+    gone = sorted(before.keys() - now.keys())
+    said = [f"{word}: {', '.join(names)}" for word, names in (("new tables", fresh), ("tables that are gone", gone)) if names]
+    return "; ".join(said) or None
+
+
+def _wanted(properties: Any) -> Wanted:
+    keys: dict[str, tuple[str, ...]] = {entry["table"]: tuple(entry["keyColumns"]) for entry in properties.get("tableKeys") or ()}
+    return Wanted(
+        tables=tuple(properties.get("tables") or ()),
+        keys=keys,
+        foreign_keys=properties["foreignKeys"] == "all",
+        relations=tuple(properties.get("relations") or ()),
+    )
