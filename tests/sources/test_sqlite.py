@@ -225,6 +225,21 @@ class TestReplace:
         assert world.bus.graph.properties() == rooms(world, table="Ship")
         assert set(world.bus.graph.properties()) == {f"Ship:{n}" for n in (3, 4, 5, 6)}
 
+    @pytest.mark.parametrize("without", ["", "WITHOUT ROWID"])
+    async def test_keys_that_are_equal_but_written_otherwise_are_displaced(self, world: SQLiteWorld, without: str) -> None:
+        client = world.client()
+        client.execute(f"CREATE TABLE Ship (name TEXT COLLATE NOCASE, number, PRIMARY KEY (name, number)) {without}")
+        client.execute(
+            "CREATE TRIGGER back AFTER DELETE ON Ship WHEN OLD.name = 'eve' BEGIN INSERT INTO Ship VALUES ('EVE', 1); END"
+        )
+        function = await world.watch()
+        client.execute("INSERT INTO Ship VALUES ('Ada', 1), ('Bob', 2), ('Cleo', 3), ('eve', 1)")
+        client.execute("INSERT OR REPLACE INTO Ship VALUES ('ADA', 1), ('Bob', 2.0)")
+        client.execute("UPDATE OR REPLACE Ship SET name = 'cleo', number = 3.0 WHERE name = 'ADA'")
+        client.execute("DELETE FROM Ship WHERE name = 'eve'")
+        await world.settled(function)
+        assert set(world.bus.graph.properties()) == {"Ship:cleo:3.0", "Ship:Bob:2.0", "Ship:EVE:1"}
+
     async def test_replacing_under_one_key_drops_what_is_not_given(self, world: SQLiteWorld) -> None:
         client = world.client()
         client.execute("CREATE TABLE Room (id INTEGER PRIMARY KEY, temp INTEGER, floor INTEGER REFERENCES Floor (id))")

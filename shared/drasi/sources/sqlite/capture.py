@@ -214,7 +214,7 @@ def _on_update(number: int, table: Table) -> str:
 
 def _on_delete(number: int, table: Table) -> str:
     # A user's trigger may have put the row back.
-    back = " AND ".join(f"{quoted(key)} IS OLD.{quoted(key)}" for key in table.key)
+    back = " AND ".join(_same(quoted(key), f"OLD.{quoted(key)}") for key in table.key)
     guard = f" WHERE NOT EXISTS (SELECT 1 FROM {quoted(table.name)} WHERE {back})" if table.key_is_unique else ""
     return (
         f"INSERT INTO _drasi_changes (at, shape, op, {_names('k', len(table.key))}) "
@@ -265,7 +265,7 @@ def _displaced(number: int, table: Table) -> str:
     statements = []
     for index, unique in enumerate(table.unique):
         mine = f'shape = {number} AND "index" = {index} AND "by" = {_by(unique)}'
-        still = " AND ".join(f"{quoted(table.name)}.{quoted(key)} IS d.k{place}" for place, key in enumerate(table.key))
+        still = " AND ".join(_same(f"{quoted(table.name)}.{quoted(key)}", f"d.k{place}") for place, key in enumerate(table.key))
         names = _names("k", len(table.key))
         statements += [
             f"INSERT INTO _drasi_changes (at, shape, op, {names}) "
@@ -286,6 +286,11 @@ def _new_term(term: Term) -> str:
         return f"NEW.{quoted(term.columns[0])}"
     columns = ", ".join(f"NEW.{quoted(column)} AS {quoted(column)}" for column in term.columns)
     return f"(SELECT {term.sql} FROM (SELECT {columns}))"
+
+
+def _same(left: str, right: str) -> str:
+    """Equal and written alike: ``'a'`` and ``'A'``, ``1`` and ``1.0`` may be one key to SQLite, but have ids of their own."""
+    return f"{left} IS {right} AND quote({left}) = quote({right})"
 
 
 def _key(row: str, table: Table) -> str:

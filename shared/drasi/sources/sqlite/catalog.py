@@ -16,6 +16,13 @@ class Column(msgspec.Struct, frozen=True):
     name: str
     declared: str
 
+    @property
+    def is_uniform(self) -> bool:
+        """Whether equal values are stored alike: a column without affinity may hold 1 and 1.0, which are one key and two ids."""
+        declared = self.declared.upper()
+        # In the order of SQLite's own rules: "BLOB" counts only where nothing before it does.
+        return any(word in declared for word in ("INT", "CHAR", "CLOB", "TEXT")) or ("BLOB" not in declared and declared != "")
+
 
 class Term(msgspec.Struct, frozen=True):
     """A term of a unique index: SQL over the row, and the columns it reads. ``plain``: the term is its one column."""
@@ -165,7 +172,7 @@ def _unique(connection: sqlite3.Connection, table: str, key: tuple[str, ...]) ->
     if primary and not key_is_unique:
         found.append(Unique(tuple(Term(quoted(name), (name,), plain=True) for name in primary)))
     indexes = connection.execute('SELECT name, partial FROM pragma_index_list(?) WHERE "unique" ORDER BY name', (table,)).fetchall()
-    columns = {column.name.lower(): column.name for column in _columns(connection, table)}
+    columns = {column.name.lower(): column for column in _columns(connection, table)}
     for index, partial in indexes:
         parts = connection.execute(
             "SELECT cid, name, coll FROM pragma_index_xinfo(?) WHERE key ORDER BY seqno", (index,)
@@ -178,9 +185,11 @@ def _unique(connection: sqlite3.Connection, table: str, key: tuple[str, ...]) ->
                 terms.append(Term(f"{quoted(name)} COLLATE {quoted(collation)}", (name,), plain=True))
             elif written is not None:
                 sql = written.terms[number]
-                used = tuple(columns[word] for word in sorted(names_in(sql)) if word in columns)
+                used = tuple(columns[word].name for word in sorted(names_in(sql)) if word in columns)
                 terms.append(Term(f"({sql})", used, plain=False))
-        exact = all(cid >= 0 and collation == "BINARY" for cid, _, collation in parts) and not partial
+        exact = not partial and all(
+            cid >= 0 and collation == "BINARY" and columns[name.lower()].is_uniform for cid, name, collation in parts
+        )
         if exact and {name.lower() for _, name, _ in parts} == names:
             key_is_unique = True
             continue
