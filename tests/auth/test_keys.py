@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from drasi.auth.key_file import KeyFile, write_private
+from drasi.auth.key_file import KeyFile
 from drasi.auth.keys import KeyRing, KeyStore, KeysUnreadable, MemoryKeyStore
 
 
@@ -90,12 +90,3 @@ def test_a_cut_key_is_not_shown(tmp_path: Path) -> None:
     with pytest.raises(KeysUnreadable) as caught:
         KeyFile(tmp_path / "keys.json").load()
     assert content["keys"][0]["pem"][30:60] not in f"{caught.value}{caught.value.__context__}"
-
-
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
-    file = tmp_path / "token"
-    write_private(file, b"first")
-    with pytest.raises(TypeError):
-        write_private(file, "text")  # type: ignore[arg-type]
-    assert file.read_bytes() == b"first"
-    assert [path.name for path in tmp_path.iterdir()] == ["token"]

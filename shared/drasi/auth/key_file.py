@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from drasi.auth.keys import KeyRing, KeysUnreadable
+from drasi.private_file import write_private
 
 
 class KeyFile:
@@ -53,20 +54,3 @@ class KeyFile:
             yield
         finally:
             os.close(lock)
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Replaces a file by one that its owner alone may read, whole or not at all."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    with contextlib.suppress(FileNotFoundError):
-        fresh.unlink()
-    file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(file, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.replace(path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise

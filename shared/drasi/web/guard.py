@@ -1,4 +1,4 @@
-"""The one place that every request passes: where it may come from now, and where its token will be checked.
+"""The one place that every request passes: where it may come from, and whose token it has.
 
 A process that listens on a loopback address can be reached from any page that a browser of the same machine shows: by a name that
 resolves to 127.0.0.1 (so ``Host`` is looked at), or by a form that a foreign page sends (so ``Origin`` is looked at).
@@ -12,34 +12,46 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
-from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from drasi.errors import DrasiError
-from drasi.web.problems import problem
+from drasi.web.refusal import Forbidden, Unauthorized, refuse
 
 Authorize = Callable[[Scope], Awaitable[None]]
-"""Checks the token of one request; raises Forbidden."""
+"""Checks the token of one request and says in the scope whose it is; raises Refusal, or another DrasiError if it cannot now."""
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
-class Forbidden(DrasiError):
-    code = "Forbidden"
-
-
 async def allow_all(scope: Scope) -> None:
-    """No tokens yet: whoever reaches the loopback address may do everything."""
+    """No tokens: whoever reaches the loopback address may do everything."""
 
 
 class Guard:
-    """Refuses a ``Host`` that is not loopback, and writing requests (and WebSockets) with a foreign ``Origin``."""
+    """Refuses a ``Host`` that is not loopback, writing requests (and WebSockets) with a foreign ``Origin``, and wrong tokens.
 
-    def __init__(self, app: ASGIApp, *, loopback_only: bool = True, authorize: Authorize = allow_all) -> None:
+    Args:
+        app: Gets what passes.
+        loopback_only: Whether ``Host`` must be loopback.
+        authorize: Checks tokens. Without it, only what comes to a loopback address is answered.
+        page: What a browser is shown that has no token.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        loopback_only: bool = True,
+        authorize: Authorize = allow_all,
+        page: Callable[[Scope], Response] | None = None,
+    ) -> None:
         self._app = app
         self._loopback_only = loopback_only
         self._authorize = authorize
+        self._open = authorize is allow_all
+        self._page = page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -48,8 +60,10 @@ class Guard:
         try:
             self._check(scope)
             await self._authorize(scope)
-        except Forbidden as error:
-            await _refuse(scope, receive, send, error)
+        except DrasiError as error:
+            shown = isinstance(error, Unauthorized) and self._page is not None and _wants_page(scope)
+            page = self._page(scope) if shown and self._page is not None else None
+            await refuse(scope, receive, send, error, page=page)
             return
         await self._app(scope, receive, send)
 
@@ -65,6 +79,8 @@ class Guard:
         host = hosts[0].decode("latin-1") if len(hosts) == 1 else ""
         if self._loopback_only and not is_loopback(host):
             raise Forbidden(f"requests for host '{host}' are refused", hint="use http://127.0.0.1 or http://localhost")
+        if self._open and not _comes_in_on_loopback(scope):
+            raise Forbidden("tokens are not checked here, so only a loopback address is answered", hint="let tokens be checked")
         writing = scope["type"] == "websocket" or scope["method"] not in _READING
         if writing and origin is not None and _authority(origin) != _authority(f"{scope.get('scheme', 'http')}://{host}"):
             raise Forbidden(f"writing requests from pages of '{origin}' are refused", hint="open the page on this address")
@@ -85,6 +101,25 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=64)
+def _is_loopback_address(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return True  # no address: a socket in the file system, an application called in the same process
+
+
+def _comes_in_on_loopback(scope: Scope) -> bool:
+    server = scope.get("server")
+    return server is None or _is_loopback_address(server[0])
+
+
+def _wants_page(scope: Scope) -> bool:
+    if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+        return False
+    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+
+
 def _authority(url: str) -> tuple[str, int | None] | None:
     try:
         parts = urlsplit(url)
@@ -96,10 +131,4 @@ def _authority(url: str) -> tuple[str, int | None] | None:
     return parts.hostname.lower(), port or _DEFAULT_PORTS.get(parts.scheme)
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, error: Forbidden) -> None:
-    if scope["type"] == "websocket":
-        await receive()
-        await send({"type": "websocket.close", "code": 1008, "reason": error.message[:120]})
-        return
-    response = problem(Request(scope), 403, error.code, error.message, hint=error.hint)
-    await response(scope, receive, send)
+__all__ = ["Authorize", "Forbidden", "Guard", "allow_all", "is_loopback"]

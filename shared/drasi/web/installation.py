@@ -12,6 +12,7 @@ import msgspec
 from drasi.errors import DrasiError
 from drasi.messages.control import ControlMessage
 from drasi.resources.apply import LoopOfQueries, Outcome, dependencies, only_shown, ordered, replaces, same
+from drasi.resources.config_value import secret_references
 from drasi.resources.known import DEFAULT_CONTAINER, Known, Profile, default_container
 from drasi.resources.load import Document
 from drasi.resources.manifest import filled
@@ -27,7 +28,7 @@ from drasi.resources.resource import (
     Resource,
     kind_named,
 )
-from drasi.resources.secrets import Secrets
+from drasi.resources.secrets import WritableSecrets
 from drasi.resources.settings import NotStartable, settings_of
 from drasi.resources.store import Conflict, ResourceStore
 from drasi.resources.validate import Report, validate
@@ -36,6 +37,7 @@ from drasi.web.runtime import Runtime
 # A query that is deleted or moved may publish some events more after its sequence was read; a first event may jump ahead.
 _SEQUENCES_LEFT_FREE = 1_000
 _POLL_S = 0.05
+_WITH_SECRETS = ("properties", "services", "identity")
 
 
 class ResourceNotFound(DrasiError):
@@ -73,7 +75,7 @@ class Installation:
         self,
         store: ResourceStore,
         runtime: Runtime,
-        secrets: Secrets,
+        secrets: WritableSecrets,
         *,
         profile: Profile = "embedded",
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
@@ -213,6 +215,30 @@ class Installation:
                 await self.runtime.control(_container(resource), message)
             else:
                 await self._run(resource, await self.known())
+
+    async def set_secret(self, name: str, key: str, value: str) -> None:
+        """Keeps a secret; what waits for it, or used another value, starts with it.
+
+        Raises:
+            SecretsReadOnly, SecretsUnreadable: As they say.
+        """
+        async with self._lock:
+            self._secrets.set(name, key, value)
+            await self._run_connectors()
+
+    async def delete_secret(self, name: str, key: str) -> bool:
+        """Forgets a secret; whether it was there."""
+        async with self._lock:
+            found = self._secrets.delete(name, key)
+            if found:
+                await self._run_connectors()
+            return found
+
+    async def _run_connectors(self) -> None:
+        known = await self.known()
+        for kind in (SOURCE, REACTION):
+            for resource in await self.store.of_kind(kind):
+                await self._run(resource, known)
 
     async def status(self, resource: Resource) -> dict[str, Any]:
         """The status of one resource: what the runtime knows, and what management does."""
@@ -396,6 +422,10 @@ def _still_true(warning: Mapping[str, Any], resource: Resource, known: Known) ->
         missing = wanted - known.sources
     elif code == "MissingQuery":
         missing = set(resource.spec.get("queries") or ()) - known.queries
+    elif code == "MissingSecret" and known.secrets is not None:
+        wanted_secrets = (found for part in _WITH_SECRETS for found in secret_references(resource.spec.get(part)))
+        lacking = [str(found) for found in wanted_secrets if known.secrets.get(found.name, found.key) is None]
+        return any(str(warning.get("message")).startswith(text) for text in lacking)
     else:
         return True
     return any(f"'{name}'" in str(warning.get("message")) for name in missing)

@@ -15,17 +15,22 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from drasi.auth.issue import TokenIssuer
+from drasi.auth.keys import MemoryKeyStore
 from drasi.errors import DrasiError
 from drasi.resources.apply import Outcome, Result
 from drasi.resources.problems import Problem
 from drasi.resources.resource import CONTINUOUS_QUERY, KINDS, QUERY_CONTAINER, REACTION, ROUTE_OF, ROUTES, SOURCE, Resource
 from drasi.resources.store import Conflict
 from drasi.resources.validate import Report
+from drasi.web.authentication import SUBJECT
 from drasi.web.installation import Installation
 from drasi.web.openapi import document
 from drasi.web.problems import on_defect, on_drasi_error, on_http_error, problem, refused
 from drasi.web.query_proxy import query_routes
 from drasi.web.request_body import as_manifest, read_documents
+from drasi.web.secrets import secret_routes
+from drasi.web.tokens import token_routes
 
 WAITABLE: Final = (SOURCE, REACTION, QUERY_CONTAINER, CONTINUOUS_QUERY)
 PAUSABLE: Final = (SOURCE, REACTION, CONTINUOUS_QUERY)
@@ -48,8 +53,15 @@ def server_version() -> str:
         return "0.0.0"
 
 
-def management_routes(installation: Installation) -> list[BaseRoute]:
-    """Every route of management, for an application that serves other functions as well."""
+def management_routes(
+    installation: Installation, issuer: TokenIssuer | None = None, rotated: Callable[[], None] = lambda: None
+) -> list[BaseRoute]:
+    """Every route of management, for an application that serves other functions as well.
+
+    Args:
+        issuer: Signs the installation's tokens; None: with a key of this process alone.
+        rotated: Told when the signing keys have changed.
+    """
     api = _Api(installation)
     routes: list[BaseRoute] = [
         Route("/v1/apply", api.apply, methods=["POST"]),
@@ -71,16 +83,20 @@ def management_routes(installation: Installation) -> list[BaseRoute]:
             Route(one + "/errors", api.of(kind, api.errors)),
         ]
     routes += query_routes(installation)
+    routes += secret_routes(installation)
+    routes += token_routes(issuer or TokenIssuer(MemoryKeyStore()), rotated=rotated)
     # After the longer paths, which these would not match but which read better first.
     for route, kind in ROUTES.items():
         routes.append(Route(f"/v1/{route}/{{id}}", api.by_verb(kind), methods=["GET", "PUT", "DELETE"]))
     return [*routes, Route("/api-doc/openapi.json", api.openapi), Route("/swagger-ui/", _page)]
 
 
-def management_app(installation: Installation) -> Starlette:
+def management_app(
+    installation: Installation, issuer: TokenIssuer | None = None, rotated: Callable[[], None] = lambda: None
+) -> Starlette:
     """Management alone, as the management function serves it."""
     return Starlette(
-        routes=[*management_routes(installation), *_health(installation)],
+        routes=[*management_routes(installation, issuer, rotated), *_health(installation)],
         exception_handlers={DrasiError: on_drasi_error, HTTPException: on_http_error, Exception: on_defect},
     )
 
@@ -332,8 +348,7 @@ def _whole(request: Request, name: str, default: int, *, least: int, most: int) 
 
 
 def _author(request: Request) -> str:
-    # Tokens will say who it is.
-    return str(request.scope.get("drasi.subject", "local"))
+    return str(request.scope.get(SUBJECT, "local"))
 
 
 __all__ = ["management_app", "management_routes", "resource_json", "server_version"]

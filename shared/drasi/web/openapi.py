@@ -28,6 +28,7 @@ def document(version: str) -> dict[str, Any]:
     for route, kind in ROUTES.items():
         paths |= _resource_paths(route, kind)
     paths |= _query_paths()
+    paths |= _access_paths()
     return {
         "openapi": "3.1.0",
         "info": {
@@ -36,7 +37,11 @@ def document(version: str) -> dict[str, Any]:
             "description": "Sources, continuous queries and reactions as resources.",
         },
         "paths": paths,
-        "components": {"schemas": _schemas()},
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+        "security": [{"token": []}],
     }
 
 
@@ -169,6 +174,59 @@ def _query_paths() -> dict[str, Any]:
     }
 
 
+def _access_paths() -> dict[str, Any]:
+    tag = "access"
+    text, number = {"type": "string"}, {"type": "integer"}
+    key = {"$ref": "#/components/schemas/SigningKey"}
+    secret = [{**_ID, "name": name, "description": f"{name} of the secret"} for name in ("name", "key")]
+    wanted = {
+        "type": "object",
+        "required": ["subject", "scope"],
+        "properties": {
+            "subject": text,
+            "scope": {"oneOf": [text, {"type": "array", "items": text}]},
+            "ttlSeconds": {**number, "default": 3600, "minimum": 1, "maximum": 86400},
+        },
+    }
+    token = {"type": "object", "required": ["token", "expires"], "properties": {"token": text, "expires": text}}
+    overlap = {"type": "object", "properties": {"overlapSeconds": {**number, "default": 86400, "minimum": 0}}}
+    return {
+        "/v1/tokens": {"post": _sending("createToken", "A token of the installation", tag, wanted, {"201": _answer("it", token)})},
+        "/v1/keys": {"get": _reading("listKeys", "The signing keys' public parts", tag, {"type": "array", "items": key})},
+        "/v1/keys/rotate": {
+            "post": _sending(
+                "rotateKeys", "A new signing key; the old ones verify a while longer", tag, overlap, {"201": _answer("it", key)}
+            )
+        },
+        "/v1/secrets/{name}/{key}": {
+            "parameters": secret,
+            "put": _sending(
+                "putSecret",
+                "Keeps a secret; it is never readable",
+                tag,
+                {"type": "object", "required": ["value"], "properties": {"value": text}},
+                {"204": {"description": "kept"}},
+            ),
+            "delete": {
+                "operationId": "deleteSecret",
+                "tags": [tag],
+                "summary": "Forgets a key of a secret",
+                "responses": {"204": {"description": "gone"}, "404": _PROBLEM},
+            },
+        },
+    }
+
+
+def _sending(operation: str, summary: str, tag: str, schema: dict[str, Any], answers: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "operationId": operation,
+        "tags": [tag],
+        "summary": summary,
+        "requestBody": {"description": "JSON", "content": {"application/json": {"schema": schema}}},
+        "responses": {**answers, "400": _PROBLEM},
+    }
+
+
 def _reading(
     operation: str,
     summary: str,
@@ -261,6 +319,12 @@ def _schemas() -> dict[str, Any]:
                 "annotations": {"type": "object", "additionalProperties": text},
                 "warnings": problems,
             },
+        },
+        "SigningKey": {
+            "type": "object",
+            "required": ["kid", "alg", "state", "created", "retires", "jwk"],
+            "properties": dict.fromkeys(("kid", "alg", "created"), text)
+            | {"state": {"enum": ["current", "retiring"]}, "retires": {"type": ["string", "null"]}, "jwk": {"type": "object"}},
         },
         "ResultEvent": {
             "type": "object",

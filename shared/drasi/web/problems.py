@@ -26,7 +26,9 @@ _STATUS: Final = {
     "InvalidValue": 400,
     "NotFound": 404,
     "NotYet": 400,
+    "SecretsReadOnly": 409,
     "TooLarge": 413,
+    "UnknownScope": 400,
     "UnsupportedMediaType": 415,
 }
 _log = logging.getLogger("drasi.management")
