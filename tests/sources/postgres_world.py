@@ -66,8 +66,11 @@ class PostgresWorld:
         """A source that has started."""
         function = self.function(**properties)
         await function.start()
-        await eventually(lambda: function.status()["available"] or _refused(function), pause_s=0.002)
+        await self.available(function)
         return function
+
+    async def available(self, function: SourceFunction) -> None:
+        await eventually(lambda: bool(function.status()["available"]), pause_s=0.002)
 
     async def settled(self, function: SourceFunction) -> None:
         """Waits until everything committed so far is published."""
@@ -83,11 +86,6 @@ class PostgresWorld:
 
     async def _renew(self, reason: str) -> None:
         self.renewals.append(reason)
-
-
-def _refused(function: SourceFunction) -> None:
-    messages = function.status()["messages"]
-    assert not messages, messages
 
 
 @asynccontextmanager

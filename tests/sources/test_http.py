@@ -16,6 +16,7 @@ from drasi.sources.function import SourceFunction
 from drasi.sources.http import KIND
 from drasi.sources.port import SnapshotEnd, SnapshotHeader, SnapshotRequest
 from drasi.sources.state import MemoryState
+from drasi.values.check import validate_properties
 from tests.sources.world import RecordingBus, eventually
 
 NOW = 1_700_000_000_000_000_000
@@ -121,6 +122,34 @@ async def test_a_malformed_event_is_refused_with_path_and_message(world: World, 
     assert world.bus.published == []
 
 
+@pytest.mark.parametrize("path", ["/events", "/events/batch"])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (b'"\xff\xfe"', "not UTF-8"),
+        (b"[" * 100_000 + b"]" * 100_000, "too deep"),
+        (b"[" * 900 + b"]" * 900, "64 deep at most"),
+        (b'{"a":' * 65 + b"1" + b"}" * 65, "64 deep at most"),
+    ],
+)
+async def test_bytes_that_are_no_text_and_nesting_without_end_are_refused(world: World, path: str, value: bytes, said: str) -> None:
+    body = b'{"operation":"insert","element":{"type":"node","id":"s1","labels":["Ship"],"properties":{"v":%s}}}' % value
+    answer = await world.client.post(path, content=body, headers={"content-type": "application/x-ndjson"})
+    assert answer.status_code == 400
+    assert said in answer.json()["errors"][0]["message"]
+    assert world.bus.changes == []
+
+
+async def test_nesting_that_a_property_may_have_is_taken(world: World) -> None:
+    value: Any = 1
+    for _ in range(64):
+        value = [value]
+    assert (await world.client.post("/events", json=event(properties={"v": value}))).status_code == 202
+    [change] = world.bus.changes
+    assert change.payload.after is not None
+    validate_properties(change.payload.after.properties, "node s1")
+
+
 async def test_a_body_that_is_no_json_is_refused(world: World) -> None:
     answer = await world.client.post("/events", content=b"{")
     assert answer.status_code == 400
@@ -213,7 +242,7 @@ async def test_a_bus_that_takes_too_long_is_503() -> None:
 
 
 async def test_too_much_waiting_is_429(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drasi.sources.http.MOST_WAITING", 10)
+    monkeypatch.setattr("drasi.sources.intake.MOST_WAITING", 10)
     world.bus.gate.clear()
     posts = [asyncio.ensure_future(world.client.post("/events", json=event())) for _ in range(3)]
     await eventually(lambda: world.function._publisher.waiting_bytes > 0)

@@ -167,6 +167,16 @@ async def test_texts_with_anything_in_them_arrive_whole(world: SQLiteWorld) -> N
     assert world.bus.graph.properties() == {'Odd "name":k': {'a "b': "k", "select": text}}
 
 
+@pytest.mark.parametrize("text", ["[" * 65 + "]" * 65, "[" * 100_000 + "]" * 100_000, '{"a": "b'])
+async def test_json_that_cannot_be_a_property_stays_text(world: SQLiteWorld, text: str) -> None:
+    client = world.client()
+    client.execute("CREATE TABLE T (id INTEGER PRIMARY KEY, given JSON)")
+    await world.watch()
+    client.execute("INSERT INTO T VALUES (1, ?)", (text,))
+    await world.bus.until(lambda: bool(world.bus.said))
+    assert world.bus.graph.properties()["T:1"]["given"] == text
+
+
 async def test_decimals_as_text(world: SQLiteWorld) -> None:
     client = world.client()
     client.execute("CREATE TABLE T (id INTEGER PRIMARY KEY, price NUMERIC)")

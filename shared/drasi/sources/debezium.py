@@ -97,7 +97,7 @@ def _signed(secret: bytes, headers: Mapping[str, str], body: bytes, now_s: int) 
         return False
     signed = f"{identity}.{timestamp}.".encode() + body
     expected = b"v1," + base64.b64encode(hmac.new(secret, signed, hashlib.sha256).digest())
-    return any([hmac.compare_digest(expected, one.encode()) for one in headers.get("webhook-signature", "").split()])
+    return any(hmac.compare_digest(expected, one.encode()) for one in headers.get("webhook-signature", "").split())
 
 
 def _make(context: SourceContext) -> DebeziumSource:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from drasi.messages.changes import Element, Origin, Payload, SourceChange
+from drasi.sources.json_text import is_too_deep
 from drasi.sources.properties import in_range
+from drasi.values.json import MAX_NESTING
 
 _OPERATIONS: dict[str, Literal["i", "u", "d"]] = {"insert": "i", "update": "u", "delete": "d"}
 _TYPES = ("node", "relation")
@@ -63,6 +65,12 @@ def _element(given: dict[str, Any], has_ends: bool, *, deleted: bool, mistakes: 
     elif not isinstance(properties, dict):
         mistakes.append(_wrong("element.properties", properties, "an object"))
         properties = {}
+    for name, value in properties.items():
+        if is_too_deep(value):
+            path = f"element.properties.{name}"
+            mistakes.append(Mistake(path, f"{path}: lists and maps may stand in each other {MAX_NESTING} deep at most"))
+            properties = {}
+            break
     ends: dict[str, str | None] = {"from": None, "to": None}
     for name in ends:
         end = given.get(name)

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from starlette.routing import BaseRoute
 
+from drasi.bus.endpoint import Endpoint
 from drasi.bus.port import Bus
 from drasi.errors import DrasiError
 from drasi.messages.changes import Element, Origin, Payload, SourceChange
@@ -65,6 +66,7 @@ class SourceFunction:
         instance: Which of the function's instances this is.
         only_wanted: Publish only labels that a registered query wants, as soon as one is registered. Right where every container
             registers its queries (``subscribe``); elsewhere the labels of one would be kept from the others.
+        push_endpoint: Where Pub/Sub reaches a route of this function (``/push``), for kinds that are pushed to.
         now_ns, sleep: Clock and wait; tests give others.
 
     Attributes:
@@ -83,6 +85,7 @@ class SourceFunction:
         renew: Callable[[str], Awaitable[None]] | None = None,
         instance: str = "0",
         only_wanted: bool = False,
+        push_endpoint: Callable[[str], Endpoint] | None = None,
         now_ns: Callable[[], int] = time.time_ns,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -112,6 +115,7 @@ class SourceFunction:
             schedule_s=schedule_s,
             instance=instance,
             waiting_bytes=lambda: self._publisher.waiting_bytes,
+            push_endpoint=push_endpoint,
             sleep=sleep,
         )
         if renew is not None:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -15,12 +14,11 @@ from drasi.errors import DrasiError
 from drasi.messages.changes import SourceChange
 from drasi.sources.events import Mistake, read_event
 from drasi.sources.intake import overloaded, read_body, unavailable
+from drasi.sources.json_text import NotJson, read_json
 from drasi.sources.port import SourceContext, SourceKind
 from drasi.sources.pushed import PushedSource
 
 _LONGEST_KEY = 256
-
-_decode = msgspec.json.Decoder().decode
 
 
 class NotYet(DrasiError):
@@ -55,9 +53,9 @@ class HttpSource(PushedSource):
         if isinstance(body, Response):
             return body
         try:
-            event = _decode(body)
-        except msgspec.MsgspecError as error:
-            return _bad([{"path": "", "message": f"the body is not JSON: {error}"}])
+            event = read_json(body)
+        except NotJson as error:
+            return _bad([{"path": "", "message": f"the body is {error}"}])
         change = read_event(event, self.context.id, self.context.now_ns())
         if isinstance(change, list):
             return _bad([_entry(mistake) for mistake in change])
@@ -112,10 +110,10 @@ def _events(body: bytes, content_type: str) -> tuple[list[tuple[int, Any]], list
     """The events of a batch by index, and what cannot be read."""
     if "ndjson" not in content_type and "jsonl" not in content_type:
         try:
-            batch = _decode(body)
-        except msgspec.MsgspecError as error:
+            batch = read_json(body)
+        except NotJson as error:
             if b"\n" not in body.strip():
-                return [], [{"path": "", "message": f"the body is not JSON: {error}"}]
+                return [], [{"path": "", "message": f"the body is {error}"}]
         else:
             if isinstance(batch, dict) and isinstance(batch.get("events"), list):
                 return list(enumerate(batch["events"])), []
@@ -125,9 +123,9 @@ def _events(body: bytes, content_type: str) -> tuple[list[tuple[int, Any]], list
     errors: list[dict[str, Any]] = []
     for index, line in enumerate(line for line in body.split(b"\n") if line.strip()):
         try:
-            events.append((index, _decode(line)))
-        except msgspec.MsgspecError as error:
-            errors.append({"index": index, "path": "", "message": f"the line is not JSON: {error}"})
+            events.append((index, read_json(line)))
+        except NotJson as error:
+            errors.append({"index": index, "path": "", "message": f"the line is {error}"})
     return events, errors
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from starlette.routing import BaseRoute
 
+from drasi.bus.endpoint import Endpoint
 from drasi.errors import DrasiError
 from drasi.messages.changes import Element, SourceChange
 
@@ -78,6 +79,7 @@ class SourceContext:
             that is durably asked for.
         instance: Which of the function's instances this is; the same after a restart.
         waiting_bytes: How much waits to be published; a pushed kind refuses (429) when it is too much.
+        push_endpoint: The endpoint at which Pub/Sub reaches one of this source's routes; None: nobody said where it can be reached.
         sleep: Waits; tests give another clock.
     """
 
@@ -93,6 +95,7 @@ class SourceContext:
     renew: Callable[[str], Awaitable[None]] = _nobody_to_ask
     instance: str = "0"
     waiting_bytes: Callable[[], int] = int
+    push_endpoint: Callable[[str], Endpoint] | None = None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 

@@ -6,9 +6,14 @@ from typing import Any
 
 
 def in_range(value: Any) -> Any:
-    """The decoded JSON value with integers beyond int64 as floats."""
+    """The decoded JSON value with integers beyond int64 as floats, and those beyond floats as infinity."""
     if type(value) is int:
-        return value if -(2**63) <= value < 2**63 else float(value)
+        if -(2**63) <= value < 2**63:
+            return value
+        try:
+            return float(value)
+        except OverflowError:
+            return "Infinity" if value > 0 else "-Infinity"
     if type(value) is dict:
         return {name: in_range(item) for name, item in value.items()}
     if type(value) is list:

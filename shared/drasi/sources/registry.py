@@ -21,6 +21,9 @@ _BUILT = {
     "Http": "drasi.sources.http",
     "Mock": "drasi.sources.mock",
     "Application": "drasi.sources.application",
+    "PubSub": "drasi.sources.pubsub",
+    "Firestore": "drasi.sources.firestore",
+    "Debezium": "drasi.sources.debezium",
 }
 """Kind → the module whose ``KIND`` it is."""
 
@@ -35,9 +38,6 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "Neo4j": ("neo4j",),
     "Kafka": ("kafka",),
     "Grpc": ("grpc",),
-    "PubSub": (),
-    "Firestore": (),
-    "Debezium": (),
     "Query": (),
     "Platform": ("platform",),
     "HereTraffic": (),
@@ -50,7 +50,7 @@ _KNOWN: dict[str, tuple[str, ...]] = {
 }
 """Kinds that are known by name, with their aliases, and not built yet."""
 
-_PUSHED = frozenset({"Grpc", "PubSub", "Firestore", "Debezium"})
+_PUSHED = frozenset({"Grpc"})
 
 
 @cache

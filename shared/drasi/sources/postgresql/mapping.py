@@ -134,7 +134,7 @@ class Shape:
             elif not isinstance(value, Unchanged):
                 try:
                     properties[name] = convert(_text(value))
-                except (ValueError, IndexError) as error:
+                except (ValueError, IndexError, ArithmeticError, RecursionError) as error:
                     where = f"column {name} of {'.'.join(self.table.full)}"
                     raise BadRow(f"a value of {where} cannot be read: {type(error).__name__}") from None
         return Element(identity, self.labels, properties)

@@ -8,14 +8,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
+from drasi.sources.json_text import NotJson, is_too_deep, read_json
 from drasi.sources.properties import in_range
 
 Convert = Callable[[Any], Any]
 
 _DATETIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?")
-_decode_json = msgspec.json.Decoder().decode
 
 
 def converter(declared: str, *, decimals: str = "float") -> Convert:
@@ -59,9 +57,10 @@ def _boolean(value: Any) -> Any:
 def _json(value: Any) -> Any:
     if isinstance(value, str):
         try:
-            return in_range(_decode_json(value))
-        except msgspec.MsgspecError:
+            decoded = read_json(value)
+        except NotJson:
             return value
+        return value if is_too_deep(decoded) else in_range(decoded)
     return plain(value)
 
 
