@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from drasi.errors import DrasiError
 from drasi.log.port import Log, LogEntry
 
 
@@ -41,6 +42,10 @@ class FaultyLog:
     @property
     def retain_s(self) -> int:
         return self._log.retain_s
+
+    @property
+    def problem(self) -> DrasiError | None:
+        return self._log.problem
 
     async def _step(self, method: str, count: int, when: str) -> None:
         if self._pause():

@@ -173,7 +173,9 @@ class Container:
     def ready(self) -> bool:
         """Whether it has restored, accepts, and holds its log."""
         writer = self._writer
-        return self._started and not self._closing and not self._dead and writer.newer is None and writer.problem is None
+        if not self._started or self._closing or self._dead:
+            return False
+        return writer.newer is None and writer.problem is None and self._log.problem is None
 
     def _died(self, task: asyncio.Task[None]) -> None:
         """A task that runs for ever ended by a defect: nothing is accepted any more; what is committed is in the log."""
@@ -443,6 +445,8 @@ class Container:
         ):
             if problem is not None:
                 messages[name] = f"{problem.message} ({problem.hint})" if problem.hint else problem.message
+        if self._log.problem is not None:
+            messages[self._log.problem.code] = f"{self._log.problem.message} ({self._log.problem.hint})"
         if machine.mismatches:
             last = machine.mismatches[-1]
             messages["ReplayMismatch"] = (

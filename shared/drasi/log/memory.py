@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from drasi.errors import DrasiError
 from drasi.log.port import ENTRY_LIMIT, EntryExists, EntryTooLarge, LogEntry, LogTrimmed, LogUnavailable
 
 _READ_BYTES = 8 * 1024 * 1024
@@ -27,6 +28,7 @@ class MemoryLog:
     durable = False
     retain_bytes = 16_000_000
     retain_s = 0
+    problem: DrasiError | None = None
 
     def __init__(self, store: MemoryStore | None = None, *, entry_limit: int = ENTRY_LIMIT) -> None:
         self._store = store if store is not None else MemoryStore()

@@ -67,6 +67,12 @@ class LogDamaged(DrasiError):
     code = "LogDamaged"
 
 
+class LogLost(DrasiError):
+    """What the log held is gone: its store was emptied or begins anew, or the log was deleted."""
+
+    code = "LogLost"
+
+
 class Log(Protocol):
     """One instance's handle of one log: entries 1, 2, 3 …, and documents (blobs by name) beside them.
 
@@ -103,6 +109,11 @@ class Log(Protocol):
     @property
     def retain_s(self) -> int:
         """How long an entry is kept at least past the snapshot that makes it superfluous."""
+        ...
+
+    @property
+    def problem(self) -> DrasiError | None:
+        """What is wrong with the log, noticed without a call: ``LogLost``. From then on every call raises it."""
         ...
 
     async def create(self, number: int, data: bytes) -> None:

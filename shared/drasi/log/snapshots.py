@@ -18,7 +18,7 @@ from drasi.errors import DrasiError
 from drasi.log.port import Log
 
 CHUNK_BYTES = 900_000
-_MANIFESTS = "snapshot/"
+MANIFESTS = "snapshot/"
 _CHUNKS = "chunk/"
 _LEVEL = 3
 
@@ -100,7 +100,7 @@ class SnapshotWriter:
         await self._flush()
         manifest = Manifest(self._number, version, at_ns, written, self._sections, self._chunks, trail)
         body = self._packer.compress(_encode(manifest))
-        await self._log.put(f"{_MANIFESTS}{self._prefix}", check(body) + body)
+        await self._log.put(f"{MANIFESTS}{self._prefix}", check(body) + body)
         return manifest
 
     async def _flush(self) -> None:
@@ -122,7 +122,7 @@ class SnapshotWriter:
 async def manifests(log: Log) -> list[Manifest]:
     """The manifests that can be read, newest first."""
     found = []
-    for name in reversed(await log.names(_MANIFESTS)):
+    for name in reversed(await log.names(MANIFESTS)):
         with contextlib.suppress(SnapshotTorn):
             found.append(await _manifest(log, name))
     found.sort(key=lambda manifest: manifest.number, reverse=True)
@@ -180,7 +180,7 @@ async def sweep(log: Log, kept: int) -> list[Manifest]:
     Returns:
         The snapshots kept, newest first.
     """
-    names = await log.names(_MANIFESTS)
+    names = await log.names(MANIFESTS)
     chunks = await log.names(_CHUNKS)
     present = set(chunks)
     # What another instance's sweep took away under a manifest's feet does not count as kept.
@@ -188,7 +188,7 @@ async def sweep(log: Log, kept: int) -> list[Manifest]:
     if not keep:
         return []
     oldest = keep[-1].number
-    await log.drop([name for name in names if _number(name, _MANIFESTS) < oldest])
+    await log.drop([name for name in names if _number(name, MANIFESTS) < oldest])
     named = {chunk for manifest in keep for chunk in manifest.chunks}
     await log.drop([name for name in chunks if name not in named and _number(name, _CHUNKS) < oldest])
     return keep

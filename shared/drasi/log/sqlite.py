@@ -56,6 +56,7 @@ class SQLiteLog:
     durable = True
     retain_bytes = 2_000_000_000
     retain_s = 0
+    problem: DrasiError | None = None
 
     def __init__(
         self,
