@@ -67,4 +67,4 @@ class Bare:
 
 
 if __name__ == "__main__":
-    uvicorn.run(Bare(int(sys.argv[2])), port=int(sys.argv[1]), log_level="error", lifespan="off", timeout_graceful_shutdown=1)
+    uvicorn.run(Bare(int(sys.argv[2])), port=int(sys.argv[1]), log_level="critical", lifespan="off", timeout_graceful_shutdown=1)

@@ -38,5 +38,3 @@ def measure(rooms: int, count: int, rounds: int = 5) -> dict[str, tuple[float, f
             theirs.append(rate(program.apply, changes))
         results[name] = (median(ours[1:]), median(theirs[1:]))
     return results
-
-
