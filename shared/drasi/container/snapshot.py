@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 from drasi.container.core import CORE, Frozen, complete, load, thaw
@@ -12,7 +13,7 @@ from drasi.container.publisher import Publisher
 from drasi.container.settings import Settings
 from drasi.errors import DrasiError
 from drasi.log.port import Log, LogDamaged
-from drasi.log.snapshots import Manifest, SnapshotTorn, SnapshotWriter, manifests, section, sections, sweep
+from drasi.log.snapshots import Manifest, SnapshotTorn, SnapshotWriter, newest_first, numbers, sections, sweep
 
 _MOST_TRAIL = 512
 _MOST_READING = 50_000
@@ -80,7 +81,7 @@ class Snapshots:
 
     async def _write(self, machine: Machine) -> None:
         previous = self.newest
-        if previous is not None and not any(other.number == previous.number for other in await manifests(self._log)):
+        if previous is not None and previous.number not in await numbers(self._log):
             # Another instance swept it away, and its chunks with it.
             previous = None
         frozen = Frozen(machine, previous)
@@ -145,13 +146,9 @@ class Snapshots:
         Raises:
             LogDamaged: None is whole, and the log does not begin at its beginning any more.
         """
-        for manifest in await manifests(self._log):
+        async for manifest in newest_first(self._log):
             try:
-                machine = thaw(await section(self._log, manifest, CORE), self._evaluation, self._settings)
-                async for name, data in sections(self._log, manifest):
-                    if name != CORE:
-                        load(machine, name, data)
-                        await asyncio.sleep(0)
+                machine = await self._thaw(manifest)
             except SnapshotTorn as error:
                 self.problem = error
                 continue
@@ -170,3 +167,13 @@ class Snapshots:
         self._written = self._entries_since = self._bytes_since = 0
         self._publisher.reset(0)
         return Machine(self._evaluation, self._settings)
+
+    async def _thaw(self, manifest: Manifest) -> Machine:
+        """Raises SnapshotTorn."""
+        async with contextlib.aclosing(sections(self._log, manifest, first=CORE)) as found:
+            _, core = await anext(found)
+            machine = thaw(core, self._evaluation, self._settings)
+            async for name, data in found:
+                load(machine, name, data)
+                await asyncio.sleep(0)
+        return machine

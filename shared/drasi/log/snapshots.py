@@ -7,8 +7,10 @@ manifest are swept.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator
 from hashlib import blake2b
 
 import msgspec
@@ -21,6 +23,7 @@ CHUNK_BYTES = 900_000
 MANIFESTS = "snapshot/"
 _CHUNKS = "chunk/"
 _LEVEL = 3
+_AHEAD = 4
 
 
 class SnapshotTorn(DrasiError):
@@ -119,48 +122,55 @@ class SnapshotWriter:
         await self._log.put(name, packed)
 
 
-async def manifests(log: Log) -> list[Manifest]:
-    """The manifests that can be read, newest first."""
-    found = []
+async def newest_first(log: Log) -> AsyncIterator[Manifest]:
+    """The manifests that can be read, newest first; each is read when it is asked for."""
     for name in reversed(await log.names(MANIFESTS)):
         with contextlib.suppress(SnapshotTorn):
-            found.append(await _manifest(log, name))
-    found.sort(key=lambda manifest: manifest.number, reverse=True)
-    return found
+            yield await _manifest(log, name)
 
 
-async def section(log: Log, manifest: Manifest, name: str) -> bytes:
-    """One section.
-
-    Raises:
-        SnapshotTorn
-    """
-    place = manifest.sections.get(name)
-    if place is None:
-        raise SnapshotTorn(f"snapshot {manifest.number} has no section {name}")
-    packed = await log.get(place.chunk)
-    if packed is None:
-        raise SnapshotTorn(f"document {place.chunk} of snapshot {manifest.number} is missing")
-    content = _unpack(place.chunk, packed, manifest.chunks[place.chunk].checksum)
-    return content[place.offset : place.offset + place.size]
+async def manifests(log: Log) -> list[Manifest]:
+    """The manifests that can be read, newest first."""
+    return [manifest async for manifest in newest_first(log)]
 
 
-async def sections(log: Log, manifest: Manifest) -> AsyncIterator[tuple[str, bytes]]:
-    """Every section, chunk by chunk.
+async def numbers(log: Log) -> set[int]:
+    """After which entries there are snapshots, whole or not."""
+    return {_number(name, MANIFESTS) for name in await log.names(MANIFESTS)}
+
+
+async def sections(log: Log, manifest: Manifest, *, first: str | None = None) -> AsyncGenerator[tuple[str, bytes], None]:
+    """Every section, chunk by chunk; each chunk is read once, some ahead.
+
+    Args:
+        first: The section to begin with.
 
     Raises:
         SnapshotTorn: A chunk is missing or damaged. What was yielded before is to be thrown away.
     """
+    if first is not None and first not in manifest.sections:
+        raise SnapshotTorn(f"snapshot {manifest.number} has no section {first}")
     by_chunk: dict[str, list[tuple[str, Place]]] = {}
-    for section, place in manifest.sections.items():
+    for section, place in sorted(manifest.sections.items(), key=lambda item: item[0] != first):
         by_chunk.setdefault(place.chunk, []).append((section, place))
-    for name in sorted(by_chunk):
-        packed = await log.get(name)
-        if packed is None:
-            raise SnapshotTorn(f"document {name} of snapshot {manifest.number} is missing")
-        content = _unpack(name, packed, manifest.chunks[name].checksum)
-        for section, place in by_chunk[name]:
-            yield section, content[place.offset : place.offset + place.size]
+    leading = manifest.sections[first].chunk if first is not None else None
+    names = sorted(by_chunk, key=lambda name: (name != leading, name))
+    reading = deque(asyncio.create_task(log.get(name)) for name in names[:_AHEAD])
+    try:
+        for index, name in enumerate(names):
+            packed = await reading[0]
+            reading.popleft()
+            if index + _AHEAD < len(names):
+                reading.append(asyncio.create_task(log.get(names[index + _AHEAD])))
+            if packed is None:
+                raise SnapshotTorn(f"document {name} of snapshot {manifest.number} is missing")
+            content = _unpack(name, packed, manifest.chunks[name].checksum)
+            for section, place in by_chunk[name]:
+                yield section, content[place.offset : place.offset + place.size]
+    finally:
+        for task in reading:
+            task.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
 
 
 def sparse(manifest: Manifest) -> frozenset[str]:
