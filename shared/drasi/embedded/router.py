@@ -16,7 +16,7 @@ from drasi.web.direct import routes_app
 from drasi.web.push import respond
 from drasi.web.query import QueryRoutes
 
-_MANAGEMENT = frozenset(("v1", "api-doc", "swagger-ui", ".well-known"))
+MANAGEMENT = frozenset(("v1", "api-doc", "swagger-ui", ".well-known"))
 _PAGE_HEADERS = (
     (
         b"content-security-policy",
@@ -58,7 +58,7 @@ class Router:
             await self._part(first, rest, scope, receive, send)
         elif scope["type"] == "websocket":
             await (self._management if first == "v1" else _no_socket)(scope, receive, send)
-        elif first in _MANAGEMENT:
+        elif first in MANAGEMENT:
             await self._management(scope, receive, send)
         elif first in ("healthz", "readyz", "metrics"):
             await self._health(scope, receive, send)

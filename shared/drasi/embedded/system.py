@@ -16,7 +16,9 @@ from starlette.types import ASGIApp
 from drasi.bus.embedded import EmbeddedBus
 from drasi.embedded.clock import Clock
 from drasi.embedded.console import console_app
+from drasi.embedded.identity import WHERE, Identity
 from drasi.embedded.lock import StateLock
+from drasi.embedded.permissions import needs_of
 from drasi.embedded.router import Router
 from drasi.embedded.runtime import EmbeddedRuntime
 from drasi.resources.apply import Outcome
@@ -24,6 +26,8 @@ from drasi.resources.load import Document, load
 from drasi.resources.secrets import LocalSecrets
 from drasi.resources.store_sqlite import SqliteResourceStore
 from drasi.statefile import StateFile
+from drasi.web.access import protected
+from drasi.web.authentication import Permitted
 from drasi.web.guard import Guard
 from drasi.web.health import health_routes
 from drasi.web.installation import Installation
@@ -44,23 +48,36 @@ class EmbeddedSystem:
         page: Static files served at ``/``; None: the console.
         panel: Routes of an example, below ``/panel``.
         lock: The lock of the directory, if the caller has it already.
+        auth: Whether requests need a token. Without, only requests that come to a loopback address are answered.
+        loopback_only: Whether ``Host`` must name a loopback address.
 
     Attributes:
         app: The ASGI application, once started.
+        identity: Its keys and its owner's token, once started.
         installation: Management: apply, delete, status.
         runtime: What runs.
     """
 
     def __init__(
-        self, state: str | Path, *, page: Path | None = None, panel: Sequence[BaseRoute] = (), lock: StateLock | None = None
+        self,
+        state: str | Path,
+        *,
+        page: Path | None = None,
+        panel: Sequence[BaseRoute] = (),
+        lock: StateLock | None = None,
+        auth: bool = False,
+        loopback_only: bool = True,
     ) -> None:
         self.directory = Path(state)
         self._page = page
         self._panel = panel
         self._lock = lock
+        self._auth = auth
+        self._loopback_only = loopback_only
         self._stack = AsyncExitStack()
         self._drain_s = DRAIN_S
         self.app: ASGIApp
+        self.identity: Identity
         self.installation: Installation
         self.runtime: EmbeddedRuntime
 
@@ -78,6 +95,7 @@ class EmbeddedSystem:
             self.directory.mkdir(parents=True, exist_ok=True)
             if self._lock is None:
                 stack.enter_context(StateLock(self.directory))
+            self.identity = Identity(self.directory)
             file = self.directory / STATE_FILE
             state = await StateFile.open(file)
             stack.push_async_callback(state.close)
@@ -92,7 +110,7 @@ class EmbeddedSystem:
             await self.runtime.tidy()
             clock = asyncio.create_task(Clock(self.runtime.containers, self.runtime.control).run(), name="clock")
             stack.push_async_callback(_cancel, clock)
-            self.app = Guard(self._router())
+            self.app = await self._guarded(stack)
             self._stack = stack.pop_all()
 
     async def apply(self, manifests: str | Sequence[Document], file: str = "") -> list[Outcome]:
@@ -116,11 +134,21 @@ class EmbeddedSystem:
     async def _close_runtime(self) -> None:
         await self.runtime.close(self._drain_s)
 
+    async def _guarded(self, stack: AsyncExitStack) -> Guard:
+        router = self._router()
+        if not self._auth:
+            return Guard(router)
+        self.identity.write_token()
+        renewing = asyncio.create_task(self.identity.keep_token(), name="token")
+        stack.push_async_callback(_cancel, renewing)
+        permitted = Permitted(router, needs_of(self.runtime, page=self._page is not None), hint=WHERE)
+        return protected(permitted, self.identity.verifier, where=WHERE, loopback_only=self._loopback_only)
+
     def _router(self) -> Router:
         registry = registry_of(self._metrics)
         return Router(
             self.runtime,
-            management_app(self.installation),
+            management_app(self.installation, self.identity.issuer, self.identity.rotated),
             health_routes(self._ready, registry),
             console=console_app(self.installation),
             page=self._page,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -97,6 +97,11 @@ class ReactionFunction:
                 )
                 for query_id in parsed
             }
+
+    def reads(self, path: str, query: bytes) -> Collection[str] | None:
+        """The queries whose rows the answer to a path below the reaction may hold; None: all. Who asks needs their scopes."""
+        of_kind = getattr(self._reaction, "reads", None)
+        return None if of_kind is None else of_kind(path, query)
 
     async def start(self) -> None:
         """Reads the state and begins to deliver; what fails is retried and shown in the status."""

@@ -65,6 +65,9 @@ class Reaction(Protocol):
 
     The delivery loop (``delivery.py``, the same for all kinds) keeps order, state, retries and dead letters; a kind only delivers
     one event. Kinds that serve readers instead (SSE, Debug) answer ``routes`` and have ``delivers = False``.
+
+    A kind may also have ``reads(path, query) -> Collection[str] | None``: for a path below the reaction and its query string, the
+    ids of the queries whose rows the answer may hold, so that a token for them suffices; None, or no such method: all of them.
     """
 
     delivers: bool

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Collection, Sequence
 from typing import Any
 
 import msgspec
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -76,11 +77,21 @@ class SseReaction:
             await feed.close()
 
     def routes(self) -> Sequence[BaseRoute]:
+        routes: list[BaseRoute] = [Route(path, self._events, methods=["GET"]) for path in sorted(self._paths())]
+        return [*routes, Route("/snapshot/{query}", self._snapshot, methods=["GET"])]
+
+    def reads(self, path: str, query: bytes) -> Collection[str] | None:
+        """A snapshot is of one query; a stream, of those it asks for."""
+        parts = path.strip("/").split("/")
+        if len(parts) == 2 and parts[0] == "snapshot" and "/" + "/".join(parts) not in self._paths():
+            return (parts[1],)
+        return _wanted(QueryParams(query)) or None
+
+    def _paths(self) -> set[str]:
         paths = {self.path}
         for entries in self._entries.values():
             paths |= {self._full(entry.plain["path"]) for entry in entries.values() if "path" in entry.plain}
-        routes: list[BaseRoute] = [Route(path, self._events, methods=["GET"]) for path in sorted(paths)]
-        return [*routes, Route("/snapshot/{query}", self._snapshot, methods=["GET"])]
+        return paths
 
     def _full(self, path: str) -> str:
         """An entry's ``path``: absolute, or below ``ssePath``. The usual one is empty."""
@@ -88,7 +99,7 @@ class SseReaction:
         return "/" + full.strip("/")
 
     async def _events(self, request: Request) -> Response:
-        wanted = [name for item in request.query_params.getlist("query") for name in item.split(",") if name]
+        wanted = _wanted(request.query_params)
         unknown = [name for name in wanted if name not in self.feeds]
         if unknown:
             return _not_found(unknown[0])
@@ -327,6 +338,10 @@ class EventStream(Response):
         finally:
             await frames.aclose()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _wanted(parameters: QueryParams) -> list[str]:
+    return [name for item in parameters.getlist("query") for name in item.split(",") if name]
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -79,6 +79,16 @@ class DebugReaction:
             Route("/{file}", _file, methods=["GET"]),
         ]
 
+    def reads(self, path: str, query: bytes) -> Collection[str] | None:
+        """The page and its files hold no rows; everything else says whose."""
+        match path.strip("/").split("/"):
+            case [""] | ["debug.js"] | ["debug.css"] | ["api", "queries"]:
+                return ()
+            case ["api", "queries", name, *_] | ["api", "ws", "query", name]:
+                return (name,)
+            case _:
+                return None
+
     # The page and its API.
 
     async def _page(self, request: Request) -> Response:
