@@ -58,6 +58,8 @@ class Provisioner:
         self._topics: set[str] = set()
 
     def topic_path(self, topic: str) -> str:
+        if topic.startswith("projects/"):
+            return topic
         return f"projects/{self._client.project}/topics/{valid_id(topic)}"
 
     def _path(self, identity: str) -> str:
@@ -104,11 +106,20 @@ class Provisioner:
             raise unavailable("cannot read the project's subscriptions", error) from error
         return [path for path in paths if generation_of(subscription, path.rpartition("/")[2]) is not None]
 
-    async def make(self, subscription: str, topic: str, number: int, message_filter: str, endpoint: Endpoint | None) -> None:
-        """Makes one generation; one that is there with the same topic and filter is left as it is.
+    async def make(
+        self,
+        subscription: str,
+        topic: str,
+        number: int,
+        message_filter: str,
+        endpoint: Endpoint | None,
+        *,
+        ordered: bool = True,
+    ) -> None:
+        """Makes one generation; one that is there with the same topic, filter and order is left as it is.
 
         Raises:
-            ValueError: It is there on another topic, or with another filter, or without order.
+            ValueError: It is there on another topic, or with another filter or order.
         """
         path = self._path(generation_id(subscription, number))
         wanted = types.Subscription(
@@ -116,7 +127,7 @@ class Provisioner:
             topic=self.topic_path(topic),
             push_config=_push_config(endpoint),
             ack_deadline_seconds=self._policy.ack_deadline_s,
-            enable_message_ordering=True,
+            enable_message_ordering=ordered,
             filter=message_filter,
             message_retention_duration=self._policy.retention,
             retry_policy=types.RetryPolicy(minimum_backoff=self._policy.min_backoff, maximum_backoff=self._policy.max_backoff),
@@ -137,8 +148,8 @@ class Provisioner:
                 continue
             if there.topic != wanted.topic:
                 raise ValueError(f"subscription {subscription} exists on topic {there.topic.rpartition('/')[2]}")
-            if there.filter != message_filter or not there.enable_message_ordering:
-                raise ValueError(f"subscription {subscription} exists with another filter, or without message ordering")
+            if there.filter != message_filter or there.enable_message_ordering != ordered:
+                raise ValueError(f"subscription {subscription} exists with another filter or message ordering")
             return
         raise unavailable(f"cannot create {path}", RuntimeError("it comes and goes"))
 

@@ -262,7 +262,7 @@ class FirestoreClient:
                 if response.document.name:
                     found.append(response.document)
             if when is None:
-                raise ServiceUnavailable("the answer was empty")
+                raise ServiceUnavailable("the answer was empty")  # type: ignore[no-untyped-call]
             return found, when
 
         return await self._patiently("read", attempt)

@@ -9,13 +9,13 @@ import hmac
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from drasi.sources.debezium_events import BadEvent, DebeziumEvents
 from drasi.sources.intake import accept, read_body
+from drasi.sources.json_text import NotJson, read_json
 from drasi.sources.mappings import SCHEMA as MAPPINGS
 from drasi.sources.mappings import InvalidMapping, MappingError
 from drasi.sources.port import SourceContext, SourceKind
@@ -54,9 +54,9 @@ class DebeziumSource(PushedSource):
 
         def read() -> Any:
             try:
-                event = msgspec.json.decode(body) if body.strip() else None
-            except msgspec.MsgspecError:
-                raise BadEvent("the body is no JSON") from None
+                event = read_json(body) if body.strip() else None
+            except NotJson as error:
+                raise BadEvent(f"the body is {error}") from None
             return self._events.changes(event, _headers(request.headers), self.context.now_ns())
 
         digest = hashlib.blake2b(body, digest_size=12).hexdigest()

@@ -17,6 +17,7 @@ from drasi.errors import DrasiError
 from drasi.messages.changes import Element, Origin, Payload, SourceChange
 from drasi.sources.debezium_types import converters, decimal_column
 from drasi.sources.instants import ns_to_iso
+from drasi.sources.json_text import NotJson, read_json
 from drasi.sources.mappings import InvalidMapping, Mappings
 from drasi.sources.properties import in_range
 
@@ -187,9 +188,9 @@ class DebeziumEvents:
         if isinstance(values, str):
             # MongoDB's documents come as text.
             try:
-                values = _plain(msgspec.json.decode(values))
-            except msgspec.MsgspecError:
-                raise BadEvent(f"{part} of an event of {place} is no JSON") from None
+                values = _plain(read_json(values))
+            except NotJson as error:
+                raise BadEvent(f"{part} of an event of {place} is {error}") from None
         if values is None:
             return None
         if not isinstance(values, Mapping):

@@ -6,14 +6,12 @@ import base64
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import msgspec
-
 from drasi.sources.firestore_documents import BadDocument, DocumentChange, path_of
 from drasi.sources.instants import iso_to_ns
+from drasi.sources.json_text import NotJson, read_json
 
 _TYPE: Final = "google.cloud.firestore.document.v1."
 _KINDS: Final = ("created", "updated", "deleted", "written")
-_decode = msgspec.json.Decoder().decode
 
 
 def read_event(headers: Mapping[str, str], body: bytes) -> DocumentChange:
@@ -72,9 +70,9 @@ def _structured(body: bytes) -> tuple[dict[str, str], Any]:
 
 def _json(body: bytes) -> Any:
     try:
-        return _decode(body)
-    except msgspec.MsgspecError:
-        raise BadDocument("the event is no JSON") from None
+        return read_json(body)
+    except NotJson as error:
+        raise BadDocument(f"the event is {error}") from None
 
 
 def _protobuf(body: bytes) -> dict[str, Any]:

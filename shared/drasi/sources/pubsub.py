@@ -18,6 +18,7 @@ from drasi.messages.envelope import Message, decode_push
 from drasi.sources.debezium_events import BadEvent, DebeziumEvents
 from drasi.sources.instants import iso_to_ns
 from drasi.sources.intake import accept, read_body
+from drasi.sources.json_text import NotJson, read_json
 from drasi.sources.mappings import SCHEMA as MAPPINGS
 from drasi.sources.mappings import InvalidMapping, MappingError, Mappings
 from drasi.sources.port import OriginUnavailable, SourceContext, SourceKind
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 PARTITION: Final = "@element"
 ROUTE: Final = "/push"
 _LARGEST_BODY = LARGEST_MESSAGE * 4 // 3 + 100_000
-_decode = msgspec.json.Decoder().decode
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
@@ -213,7 +213,7 @@ class MessageReader:
         try:
             items = _decode_items(data) if data.lstrip()[:1] == b"[" else [msgspec.Raw(data)]
             changes = [decode_change(item) for item in items]
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise BadMessage(f"the message has no changes in Drasi's form: {error}") from None
         for change in changes:
             change.payload.source.db = self._source_id
@@ -224,9 +224,9 @@ class MessageReader:
 
 def _json(data: bytes) -> Any:
     try:
-        return _decode(data)
-    except msgspec.MsgspecError:
-        raise BadMessage("the message is no JSON") from None
+        return read_json(data)
+    except NotJson as error:
+        raise BadMessage(f"the message is {error}") from None
 
 
 def _lower(attributes: Mapping[str, str]) -> dict[str, str]:

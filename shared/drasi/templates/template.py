@@ -48,6 +48,17 @@ class Template:
         rendering.write(self._nodes, _Scope(context, None, {}))
         return "".join(rendering.out)
 
+    def value(self, context: Mapping[str, Any]) -> Any:
+        """The value itself, with its type, when the template is one ``{{path}}`` and nothing else; else the rendered text.
+
+        Raises:
+            RenderError: As ``render``.
+        """
+        match self._nodes:
+            case (Output(expression=Path() as path),):
+                return _Rendering(self, context, None).look_up(path, _Scope(context, None, {}))
+        return self.render(context)
+
 
 def parse(text: str, place: Place = "text", *, parameters: bool = False) -> Template:
     """Parses a template.

@@ -30,14 +30,15 @@ class SourceRoutes:
         self._source = source
 
     def routes(self) -> list[BaseRoute]:
+        # A pushed kind may take what is posted to the root itself.
         return [
+            *self._source.routes(),
             Route("/", self.trigger, methods=["POST"]),
             Route("/acquire-stream", self.acquire, methods=["POST"]),
             Route("/supports-stream", self.supports, methods=["GET", "POST"]),
             Route("/subscription", self.subscribe, methods=["POST"]),
             Route("/subscription/{node}/{query}", self.unsubscribe, methods=["DELETE"]),
             Route("/deprovision", self.deprovision, methods=["POST"]),
-            *self._source.routes(),
         ]
 
     async def trigger(self, request: Request) -> Response:
