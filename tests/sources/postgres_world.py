@@ -92,9 +92,11 @@ class PostgresWorld:
 async def world_of(server: Server) -> AsyncIterator[PostgresWorld]:
     database = server.new_database()
     made = PostgresWorld(server, database)
-    yield made
-    await made.close()
-    server.drop_database(database)
+    try:
+        yield made
+    finally:
+        await made.close()
+        server.drop_database(database)
 
 
 async def whole_snapshot(

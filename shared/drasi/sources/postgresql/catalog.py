@@ -35,7 +35,7 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table to capture. ``key``: the columns that identify a row."""
+    """One table to capture. ``key``: the columns that identify a row. ``partitioned``: its rows are in other tables."""
 
     id: int
     schema: str
@@ -43,6 +43,7 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     relations: tuple[Relation, ...] = ()
+    partitioned: bool = False
 
     @property
     def full(self) -> Name:
@@ -94,6 +95,7 @@ class _Found:
     identifying: tuple[str, ...]
     foreign: list[_Asked]
     readable: bool = True
+    partitioned: bool = False
     key: tuple[str, ...] = ()
 
 
@@ -107,7 +109,7 @@ class _Asked:
 
 # One row per table: what identifies its rows, its columns, its foreign keys.
 _TABLES = """
-SELECT c.oid::int8, n.nspname, c.relname, c.relreplident::text, has_table_privilege(c.oid, 'SELECT'),
+SELECT c.oid::int8, n.nspname, c.relname, c.relreplident::text, c.relkind = 'p', has_table_privilege(c.oid, 'SELECT'),
   (SELECT coalesce(array_agg(a.attname::text ORDER BY k.place), '{}')
      FROM pg_index i, unnest(i.indkey) WITH ORDINALITY k (attnum, place) JOIN pg_attribute a ON a.attnum = k.attnum
      WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid),
@@ -165,7 +167,7 @@ async def read_catalog(connection: Connection, wanted: Wanted) -> Catalog:
                 problems.append(outcome)
             else:
                 resolved.append(outcome)
-        tables.append(Table(found.id, *name, tuple(found.columns), found.key, tuple(resolved)))
+        tables.append(Table(found.id, *name, tuple(found.columns), found.key, tuple(resolved), found.partitioned))
     types = await read_types(connection, {column.type for table in tables for column in table.columns})
     return Catalog(tuple(tables), tuple(problems), types)
 
@@ -185,7 +187,7 @@ def shown(name: Name) -> str:
 
 
 def _found(row: Sequence[Any]) -> _Found:
-    number, schema, name, identity, readable, primary, identifying, columns, foreign = row
+    number, schema, name, identity, partitioned, readable, primary, identifying, columns, foreign = row
     return _Found(
         id=number,
         name=(schema, name),
@@ -195,6 +197,7 @@ def _found(row: Sequence[Any]) -> _Found:
         identifying=tuple(identifying),
         foreign=[_Asked(kind, tuple(own), (there, target), tuple(theirs)) for kind, there, target, own, theirs in foreign],
         readable=readable,
+        partitioned=partitioned,
     )
 
 
@@ -260,7 +263,9 @@ def _capturable(found: _Found) -> Problem | None:
         why = f"the log does not hold {', '.join(missing)} of rows of {table} that are changed or deleted"
         return Problem("ReplicaIdentity", f"{why}; run: ALTER TABLE {shown(found.name)} REPLICA IDENTITY FULL")
     if not found.readable:
-        return Problem("NotAllowed", f"table {table} cannot be read; run: GRANT SELECT ON {shown(found.name)} TO the source's user")
+        return Problem(
+            "NotReadable", f"table {table} cannot be read; run: GRANT SELECT ON {shown(found.name)} TO the source's user"
+        )
     if any(column.generated is not None and column.name in found.key for column in found.columns):
         return Problem(
             "NoPrimaryKey",

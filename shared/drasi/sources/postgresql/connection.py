@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,6 +99,9 @@ async def connect(address: Address, *, replication: bool = False) -> Connection:
     except psycopg.Error as error:
         await connection.close()
         raise refused(address, error) from None
+    except asyncio.CancelledError:
+        await connection.close()
+        raise
     return connection
 
 
@@ -110,28 +114,27 @@ def statement(text: str, *names: str, **literals: object) -> sql.Composed:
 def refused(address: Address, error: psycopg.Error) -> DrasiError:
     """What an error of the database means to whoever reads the status."""
     state = error.sqlstate or ""
-    text = error.diag.message_primary or str(error).strip().splitlines()[-1]
+    # A refused connection has no state, only the server's words behind how it was tried.
+    text = error.diag.message_primary or str(error).strip().splitlines()[-1].rpartition("FATAL:")[2].strip()
     user = address.user or "the user"
-    if state == "42501" or "must be superuser or replication role" in text or "permission denied to start WAL sender" in text:
+    if state == "42501" or "permission denied to start WAL sender" in text or "must be superuser or replication role" in text:
         if "replication" in text or "WAL sender" in text:
             return NotAllowed(f"{text} (in {address})", hint=f"run: ALTER ROLE {quoted(user)} REPLICATION")
         return NotAllowed(f"{text} (in {address})", hint=f"grant it to {user}")
     if "replication slots are in use" in text:
-        return NotAllowed(
-            f"{text} in {address}",
-            hint="run: ALTER SYSTEM SET max_replication_slots = 20; then restart the server, or drop unused slots",
-        )
+        hint = "run: ALTER SYSTEM SET max_replication_slots = 20; then restart the server, or drop slots that nobody uses"
+        return NotAllowed(f"{text} in {address}", hint=hint)
     if "max_wal_senders" in text:
         return NotAllowed(f"{text} in {address}", hint="run: ALTER SYSTEM SET max_wal_senders = 20; then restart the server")
     if "pg_hba.conf" in text:
         return OriginUnavailable(f"{address} lets {user} not in: {text}", hint="allow it in pg_hba.conf")
-    if state.startswith("28"):
+    if state.startswith("28") or "authentication failed" in text or "no password supplied" in text:
         return OriginUnavailable(f"{address} lets {user} not in: {text}", hint="see that user and password are right")
-    if state == "3D000":
+    if state == "3D000" or (state == "" and text.startswith("database ") and text.endswith("does not exist")):
         return OriginUnavailable(f"{address}: {text}", hint="create it, or set the property database right")
-    if state == "":
+    if state == "" and "FATAL:" not in str(error):
         return OriginUnavailable(f"cannot reach {address}: {text}", hint="see that it runs and that host and port are right")
-    return OriginUnavailable(f"{address}: {text} ({state})")
+    return OriginUnavailable(f"{address}: {text}" + (f" ({state})" if state else ""))
 
 
 def quoted(name: str) -> str:

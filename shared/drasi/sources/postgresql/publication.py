@@ -22,7 +22,7 @@ async def ensure(connection: Connection, name: str, tables: Sequence[Table]) -> 
         NotAllowed: It must be made or changed, and the user may not.
     """
     cursor = await connection.execute(
-        "SELECT puballtables, pubinsert AND pubupdate AND pubdelete AND pubtruncate AND pubviaroot"
+        "SELECT puballtables, pubinsert AND pubupdate AND pubdelete AND pubtruncate, pubviaroot"
         " FROM pg_publication WHERE pubname = %s",
         [name],
     )
@@ -33,8 +33,8 @@ async def ensure(connection: Connection, name: str, tables: Sequence[Table]) -> 
         what = f" FOR TABLE {listed}" if listed else ""
         await _run(connection, f"CREATE PUBLICATION {quoted(name)}{what} WITH ({_OPERATIONS})", mark=name)
         return True, wanted
-    everything, complete = row
-    if not complete:
+    everything, complete, via_root = row
+    if not complete or (not via_root and any(table.partitioned for table in tables)):
         await _run(connection, f"ALTER PUBLICATION {quoted(name)} SET ({_OPERATIONS})")
     cursor = await connection.execute(
         "SELECT schemaname::text, tablename::text FROM pg_publication_tables WHERE pubname = %s", [name]

@@ -85,9 +85,6 @@ class PostgreSQLSource:
         self._moved = asyncio.Condition()
 
     async def start(self) -> None:
-        self._stored = await self._context.state.get("position")
-        self._stored_columns = await self._context.state.get("columns")
-        self._columns = _decode_columns(self._stored_columns) if self._stored_columns else {}
         connection = await self._connected()
         try:
             await self._prepare(connection)
@@ -178,11 +175,12 @@ class PostgreSQLSource:
     async def _prepare(self, connection: Connection) -> None:
         """Publication, slot and position, as they must be; what was lost is asked for again."""
         system = await self._check(connection)
-        stored = _decode_position(self._stored) if self._stored is not None else None
         self._catalog = await read_catalog(connection, self._wanted)
         self._show(self._catalog.problems)
         renewed, added = await publication.ensure(connection, self._publication, self._catalog.tables)
         found = await slot.find(connection, self._slot)
+        # Read behind the slot: whoever advances it has noted so before.
+        stored = await self._recall()
         lost: str | None = None
         if stored is not None:
             lost = self._lost(stored, found, system, publication_gone=renewed)
@@ -216,6 +214,13 @@ class PostgreSQLSource:
             await self._context.renew(reason)
         await self._keep(Position(lsn, system, tables))
         self._context.report("PositionLost", None)
+
+    async def _recall(self) -> Position | None:
+        state = self._context.state
+        self._stored = await state.get("position")
+        self._stored_columns = await state.get("columns")
+        self._columns = _decode_columns(self._stored_columns) if self._stored_columns else {}
+        return _decode_position(self._stored) if self._stored is not None else None
 
     async def _check(self, connection: Connection) -> str:
         """Which database this is, once it is certain that changes can be read from it."""
