@@ -15,6 +15,7 @@ from drasi.reactions.function import ReactionFunction
 from drasi.reactions.http import KIND, HttpReaction, InvalidTarget
 from drasi.reactions.port import DeliveryFailed, ReactionContext
 from drasi.reactions.sqlite_state import SqliteStates
+from drasi.templates.functions import message_id
 from tests.reactions.fakes import Answer, Clock, Query, Reader, Request, Target, pushed, until
 
 
@@ -269,7 +270,17 @@ async def test_slow_reset_and_absent_targets_are_tried_again(make: Any, target: 
     with pytest.raises(DeliveryFailed) as caught:
         await made.deliver()
     assert caught.value.retryable
-    assert "ConnectError" in caught.value.message
+    assert f"{target.url.rpartition('/')[2]}: cannot connect" in caught.value.message
+    assert "change baseUrl" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("row_id", ["e:db/a\0b", "e:db/a\r\nx-evil: 1", "e:db/blank ", "e:db/" + "x" * 100_000])
+async def test_a_key_that_no_header_can_carry_is_sent_as_its_uuid(make: Any, target: Target, row_id: str) -> None:
+    made = await make(target.url)
+    await made.deliver(ChangeEvent("berth-load", 7, 0, addedResults=[{"a": 1}], addedRowIds=[row_id]))
+    assert made.confirmed == [row_id]
+    assert target.requests[0].headers["idempotency-key"] == message_id(f"port-alerts/berth-load/7/{row_id}")
+    assert "x-evil" not in target.requests[0].headers
 
 
 async def test_a_base_that_is_no_url_is_refused(make: Any) -> None:

@@ -21,6 +21,7 @@ from drasi.reactions.port import Confirm, DeliveryFailed, Finding, Reaction, Rea
 from drasi.reactions.rows import RowChange, context, idempotency_key, row_changes
 from drasi.reactions.timing import Timing
 from drasi.templates import RenderError
+from drasi.templates.functions import message_id
 
 if TYPE_CHECKING:
     import httpx
@@ -30,6 +31,7 @@ FORM = EntryForm({"url": "url", "method": "text", "body": "body", "template": "b
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 RETRIED = frozenset({408, 425, 429})
 _ANSWER_LIMIT = 1024 * 1024
+_LONGEST_KEY = 1_000
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 SCHEMA: Mapping[str, Any] = {
@@ -224,10 +226,11 @@ class HttpReaction:
 
         assert self._client is not None
         headers = {name.lower().encode(): value.encode() for name, value in call.headers.items()}
-        headers.setdefault(b"idempotency-key", call.key.encode())
+        headers.setdefault(b"idempotency-key", _header_key(call.key).encode())
         if self._token:
             headers.setdefault(b"authorization", f"Bearer {self._token}".encode())
-        what = f"{call.method} to {urlsplit(call.url).hostname}"
+        _, host, port = _origin(call.url) or ("", "", 0)
+        what = f"{call.method} to {host}:{port}"
         try:
             async with asyncio.timeout(self._timeout_s):
                 request = self._client.build_request(call.method, call.url, headers=list(headers.items()), content=call.body)
@@ -245,7 +248,12 @@ class HttpReaction:
             raise DeliveryFailed(f"{what}: no answer within {self._timeout_s:g} s", retryable=True, row_id=call.row_id) from None
         except httpx.TransportError as error:
             permanent = isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError)
-            raise DeliveryFailed(f"{what}: {type(error).__name__}", retryable=not permanent, row_id=call.row_id) from None
+            raise DeliveryFailed(
+                f"{what}: {_failure(error)}",
+                retryable=not permanent,
+                row_id=call.row_id,
+                hint="see that the target listens there, or change baseUrl" if isinstance(error, httpx.ConnectError) else "",
+            ) from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise DeliveryFailed(f"{what}: {type(error).__name__}", retryable=False, row_id=call.row_id) from None
         if response.is_success:
@@ -285,6 +293,24 @@ def _origin(url: str) -> tuple[str, str, int] | None:
     if scheme not in ("http", "https") or not parts.hostname:
         return None
     return scheme, parts.hostname.lower(), port or (443 if scheme == "https" else 80)
+
+
+def _failure(error: httpx.TransportError) -> str:
+    """What went wrong with the connection, in words."""
+    import httpx
+
+    if isinstance(error, httpx.ConnectError):
+        return f"cannot connect ({error})"
+    if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
+        return f"the request cannot be sent ({error})"
+    if isinstance(error, httpx.RemoteProtocolError):
+        return f"the answer is no HTTP or incomplete ({error})"
+    return f"the connection broke before the answer had come ({type(error).__name__})"
+
+
+def _header_key(key: str) -> str:
+    """The idempotency key as a header can carry it: ids of elements may hold line breaks, and be as long as they like."""
+    return key if key.isprintable() and key == key.strip() and len(key) <= _LONGEST_KEY else message_id(key)
 
 
 def _is_json(body: bytes) -> bool:
