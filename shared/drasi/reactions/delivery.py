@@ -388,9 +388,9 @@ class QueryDelivery:
             logger.exception("reaction %s cannot deliver event %d of query %s", self._reaction_id, event.sequence, self.query_id)
             return DeliveryFailed(f"{type(error).__name__} while delivering (see the log)", retryable=False)
         finally:
-            if not task.done():
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+            # Also of one that is done: whoever closes meanwhile leaves its failure unread.
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
         return None
 
     async def _give_up(self, event: ResultEvent, failed: DeliveryFailed) -> None:
