@@ -97,6 +97,8 @@ class FirestoreLog:
         self._documents = Documents(client, f"{path}/drasi-documents")
         self._marks = MarkDocument(client, path)
         self._number = 0
+        self._own = 0
+        self._heard = True
         self._proof: _Proof | None = None
         self._grown: set[asyncio.Future[None]] = set()
         self._creates = _Line()
@@ -111,7 +113,11 @@ class FirestoreLog:
         if len(data) > self.entry_limit:
             raise EntryTooLarge(f"entry {number} has {len(data)} bytes; the log takes {self.entry_limit}")
         with self._call():
-            await self._creates.run(self._create(number, data))
+            try:
+                await self._creates.run(self._create(number, data))
+            except asyncio.CancelledError:
+                self._heard = False
+                raise
 
     async def _create(self, number: int, data: bytes) -> None:
         await self._open()
@@ -130,6 +136,7 @@ class FirestoreLog:
         except FirestoreUnavailable:
             self._proof = None
             raise
+        self._own = number
         self._reached(number, began, connection)
 
     async def read(self, after: int, limit: int) -> list[LogEntry]:
@@ -207,11 +214,17 @@ class FirestoreLog:
         with self._call():
             while True:
                 await self._open()
+                # Who creates knows of its own entries, and that nobody was before it: a busy writer reads nothing.
+                own = self._own
+                after = max(after, own if self._heard else 0)
                 if self._number > after or (self._marks.known is not None and self._marks.known.trimmed > after):
                     return
                 if await self._there([after + 1]):
                     return
                 await self._growth(self._poll_s)
+                while self._own > own:
+                    own = self._own
+                    await self._growth(self._poll_s)
 
     # --- documents ---
 

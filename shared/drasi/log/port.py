@@ -145,7 +145,10 @@ class Log(Protocol):
         ...
 
     async def changed(self, after: int) -> None:
-        """Returns when there may be an entry after ``after``: for followers. Polls every 500 ms where the store cannot tell."""
+        """Returns when there may be an entry after ``after``: for followers. Polls every 500 ms where the store cannot tell.
+
+        Entries that this handle has created itself need not be told.
+        """
         ...
 
     async def put(self, name: str, data: bytes) -> None:
