@@ -43,13 +43,15 @@ PART = 3_000
 _LARGEST_BODY = 12_000_000
 """A document has 1 MiB, and the event it and the one before, which base64 and JSON swell."""
 
+_ALL = -1
+
 
 class _Cursor(msgspec.Struct, array_like=True, frozen=True):
-    """Where a snapshot goes on: the pattern, the document, and how many of its elements are done."""
+    """Where a snapshot goes on: the pattern, the document, and how many of its elements are done (all: ``_ALL``)."""
 
     pattern: int = 0
     name: str = ""
-    done: int = 0
+    done: int = _ALL
 
 
 class FirestoreSource(PushedSource):
@@ -97,10 +99,10 @@ class FirestoreSource(PushedSource):
         headed = False
         count = documents = 0
         for pattern in range(cursor.pattern, len(self._reader.collections.patterns)):
-            name, done = (cursor.name, cursor.done) if pattern == cursor.pattern else ("", 0)
+            name, done = (cursor.name, cursor.done) if pattern == cursor.pattern else ("", _ALL)
             more = True
             while more:
-                page, read_at = await self._page(pattern, name, read_at, inclusive=done > 0)
+                page, read_at = await self._page(pattern, name, read_at, inclusive=done != _ALL)
                 if not headed:
                     headed = True
                     position = int(read_at.timestamp()) * 1_000_000_000 + _nanoseconds(read_at)
@@ -115,10 +117,10 @@ class FirestoreSource(PushedSource):
                             return
                         count += 1
                         yield element
-                    name, done = document.name, 0
+                    name, done = document.name, _ALL
                     documents += 1
                 if more and documents >= PART:
-                    yield SnapshotEnd(count, _cursor(pattern, name, 0))
+                    yield SnapshotEnd(count, _cursor(pattern, name, _ALL))
                     return
         yield SnapshotEnd(count)
 
