@@ -9,11 +9,10 @@ from typing import Any
 import msgspec
 
 from drasi.engine.changes import Change
-from drasi.engine.engine import Engine, module_of
+from drasi.engine.engine import Engine, explained
 from drasi.engine.results import Diff, Row, RowError
 from drasi.errors import QueryError
 from drasi.plan.compiled import Compiled, compile_query
-from drasi.plan.explain import explain
 
 _NAME = "query"
 _FORMAT = 1
@@ -132,7 +131,7 @@ class ContinuousQuery:
 
     def explain(self) -> str:
         """The plan and the generated code."""
-        return explain(self._compiled.plan) + "\n" + module_of(self._compiled).source
+        return explained(self._compiled)
 
     def snapshot(self) -> bytes:
         """The whole state, for ``restore``."""

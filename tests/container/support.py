@@ -12,11 +12,11 @@ import msgspec
 
 from drasi.bus.port import Deliver
 from drasi.container import Container, Settings, SnapshotPart, SourceMissing
+from drasi.container.change import made
 from drasi.container.entry import AnyItem, Changes, Configure, Entry
-from drasi.container.evaluation import Evaluation, default_evaluation
 from drasi.container.machine import Machine
 from drasi.container.state import Outcome
-from drasi.engine.engine import Engine
+from drasi.engine import Engine, Insert
 from drasi.errors import DrasiError
 from drasi.log.memory import MemoryLog
 from drasi.log.port import Log
@@ -230,7 +230,6 @@ class System:
         settings: Settings | None = None,
         clock: Clock | None = None,
         sleep: Any = asyncio.sleep,
-        evaluation: Evaluation | None = None,
         instance: str | None = None,
     ) -> None:
         self.bus = bus or RecordingBus()
@@ -246,7 +245,6 @@ class System:
             settings=settings or Settings(follow_s=None),
             sleep=sleep,
             instance=instance,
-            evaluation=evaluation,
         )
         self._marking: set[asyncio.Task[int]] = set()
         self.snapshots.behind = self._mark
@@ -325,14 +323,9 @@ class Consumer:
 
 def from_scratch(text: str, elements: Iterable[Element], source: str = "db") -> list[dict[str, Any]]:
     """The rows of a query over elements, by an engine that has seen nothing else."""
-    evaluation = default_evaluation()
     engine = Engine()
     for element in elements:
-        if element.startId is None:
-            value = evaluation.node(source, element.id, element.labels, element.properties)
-        else:
-            value = evaluation.relation(source, element.id, element.labels, element.properties, 0, element.startId, element.endId)
-        engine.apply(evaluation.insert(value))
+        engine.apply(Insert(made(source, element, 0)))
     engine.add("query", compile_query(text, column_names="short"))
     return sorted((dict(row) for row in engine.rows("query")), key=repr)
 
@@ -340,10 +333,9 @@ def from_scratch(text: str, elements: Iterable[Element], source: str = "db") -> 
 class Steps:
     """A machine driven entry by entry, without any log."""
 
-    def __init__(self, evaluation: Evaluation | None = None, settings: Settings | None = None) -> None:
-        self.evaluation = evaluation or default_evaluation()
+    def __init__(self, settings: Settings | None = None, engine: Callable[[], Engine] = Engine) -> None:
         self.settings = settings or Settings()
-        self.machine = Machine(self.evaluation, self.settings)
+        self.machine = Machine(self.settings, engine)
         self.entries: list[Entry] = []
         self.outcomes: list[Outcome] = []
         self.clock = Clock()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from drasi.container.evaluation import default_evaluation
-from drasi.engine.engine import Engine
+from drasi.container.change import made
+from drasi.engine import Engine, Insert
 from drasi.plan.compiled import compile_query
 from tests.container.kill_child import SOURCES, change, queries
 from tests.container.support import Consumer, FakeSource
@@ -44,21 +44,13 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
         event = json.loads(line)
         received.setdefault(event["queryId"], Consumer()).take(event)
 
-    evaluation = default_evaluation()
     assert set(answers) == set(queries(ROUNDS + 1))
     for query, definition in queries(ROUNDS + 1).items():
         engine = Engine()
         for subscription in definition["sources"]["subscriptions"]:
             source = subscription["id"]
             for element in sources[source].elements.values():
-                make = (
-                    evaluation.node(source, element.id, element.labels, element.properties)
-                    if element.startId is None
-                    else evaluation.relation(
-                        source, element.id, element.labels, element.properties, 0, element.startId, element.endId
-                    )
-                )
-                engine.apply(evaluation.insert(make))
+                engine.apply(Insert(made(source, element, 0)))
         engine.add("query", compile_query(definition["query"], column_names="short"))
         expected = {row.id: dict(row) for row in engine.rows("query")}
         assert dict(answers[query]["rows"]) == expected, query

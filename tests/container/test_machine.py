@@ -8,7 +8,6 @@ import os
 import random
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,6 @@ from drasi.container.entry import (
     decode,
     encode,
 )
-from drasi.container.evaluation import default_evaluation
 from drasi.container.machine import Machine
 from drasi.container.settings import Settings
 from drasi.engine.engine import Engine
@@ -163,7 +161,7 @@ def test_a_replay_agrees_with_every_digest(seed: int) -> None:
     steps = Steps()
     for item in history(seed):
         steps.step(item)
-    again = Machine(default_evaluation())
+    again = Machine()
     for number, entry in enumerate(steps.entries, 1):
         outcome = again.apply(number, decode(number, encode(entry)))
         assert [event.data for event in outcome.events] == [event.data for event in steps.outcomes[number - 1].events]
@@ -190,7 +188,7 @@ def test_a_snapshot_at_any_entry_changes_nothing(seed: int) -> None:
     sections.update(producing)
     frozen.end(written=True)
 
-    restored = core.thaw(sections.pop("core"), default_evaluation(), Settings())
+    restored = core.thaw(sections.pop("core"), Settings())
     for name in sorted(sections, reverse=True):
         core.load(restored, name, sections[name])
     core.complete(restored)
@@ -210,7 +208,7 @@ def test_a_replay_that_disagrees_is_noticed() -> None:
     last = steps.step(Tick(0))
     derived = steps.entries[-1].derived
     assert derived
-    again = Machine(default_evaluation())
+    again = Machine()
     for number, entry in enumerate(steps.entries[:-1], 1):
         again.apply(number, entry)
     wrong = [Derived(each.entry, each.query, each.first, b"x" * 16, each.events) for each in derived]
@@ -244,7 +242,7 @@ def test_large_entries_are_compressed() -> None:
 
 def test_entries_must_follow_one_another() -> None:
     with pytest.raises(ValueError, match="does not follow"):
-        Machine(default_evaluation()).apply(2, Entry(1, "i", b"n", 0, [], []))
+        Machine().apply(2, Entry(1, "i", b"n", 0, [], []))
 
 
 # --- duplicates ---
@@ -599,7 +597,7 @@ class _Breaking(Engine):
 
 
 def test_a_defect_in_one_querys_evaluation_stops_that_query_alone() -> None:
-    steps = Steps(replace(default_evaluation(), engine=_Breaking))
+    steps = Steps(engine=_Breaking)
     steps.configure("broken", ROOMS)
     steps.step(part(builds(steps)[0], [], 0))
     steps.configure("whole", ROOMS)

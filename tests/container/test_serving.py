@@ -319,11 +319,11 @@ def test_sets_of_labels() -> None:
     assert some.request() == (frozenset("ab"), frozenset("R"))
     assert Wanted.of(some.plain()) == some
     assert Wanted.of(all_nodes.plain()) == all_nodes
-    assert some.relation(["R", "x"])
-    assert not some.relation(["x", "R"])
-    assert not some.relation([])
-    assert some.node(["x", "a"])
-    assert not some.node([])
+    assert some.has(["R", "x"], relation=True)
+    assert not some.has(["x", "R"], relation=True)
+    assert not some.has([], relation=True)
+    assert some.has(["x", "a"], relation=False)
+    assert not some.has([], relation=False)
 
 
 def test_marks_of_sequences_stay_few() -> None:

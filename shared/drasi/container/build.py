@@ -183,16 +183,10 @@ class Reconciliation:
                 return folded(None, later)
         return folded(element, later)
 
-    def rest(self, wanted: Wanted) -> list[tuple[str, list[SourceChange]]]:
+    def rest(self, wanted: Wanted) -> list[list[SourceChange]]:
         """Held changes of elements in no part, of these labels; they are held no longer."""
-        found = [
-            (element_id, changes)
-            for element_id, changes in self.held.items()
-            if any(concerns(wanted, change) for change in changes)
-        ]
-        for element_id, _ in found:
-            del self.held[element_id]
-        return found
+        found = [id_ for id_, changes in self.held.items() if any(concerns(wanted, change) for change in changes)]
+        return [self.held.pop(id_) for id_ in found]
 
     def mark(self, partition: str, position: str) -> None:
         if position >= self.markers.get(partition, ""):
@@ -254,8 +248,8 @@ def contained(change: SourceChange, position: Positions) -> bool:
 def concerns(wanted: Wanted, change: SourceChange) -> bool:
     """Whether the change is about an element with one of the labels, before or after."""
     payload = change.payload
-    test = wanted.relation if payload.source.table == "rel" else wanted.node
-    return any(element is not None and test(element.labels) for element in (payload.after, payload.before))
+    relation = payload.source.table == "rel"
+    return any(element is not None and wanted.has(element.labels, relation=relation) for element in (payload.after, payload.before))
 
 
 def folded(element: Element | None, changes: Iterable[SourceChange]) -> tuple[Element | None, int]:

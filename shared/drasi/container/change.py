@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from drasi.container.evaluation import Evaluation
+from drasi.engine import Delete, Engine
+from drasi.engine.changes import Change
 from drasi.messages.changes import Element, SourceChange
+from drasi.values import Node, Relation, normalise
 
 
 class MalformedChange(ValueError):
@@ -67,10 +67,29 @@ def fold(element: Element | None, change: SourceChange) -> Element | None:
     )
 
 
-def made(evaluation: Evaluation, source: str, element: Element, time_ms: int, *, relation: bool) -> Any:
+def made(source: str, element: Element, time_ms: int) -> Node | Relation:
     """The element as the engine takes it."""
-    if not relation:
-        return evaluation.node(source, element.id, element.labels, element.properties, time_ms)
-    start: Any = element.startId if element.startSource is None else (element.startSource, element.startId)
-    end: Any = element.endId if element.endSource is None else (element.endSource, element.endId)
-    return evaluation.relation(source, element.id, element.labels, element.properties, time_ms, start, end)
+    if element.startId is None:
+        return Node(source, element.id, element.labels, element.properties, time_ms)
+    start, end = _end(element.startSource, element.startId), _end(element.endSource, element.endId)
+    return Relation(source, element.id, element.labels, element.properties, time_ms, start, end)
+
+
+def _end(source: str | None, id_: str | None) -> str | tuple[str, str] | None:
+    return id_ if source is None or id_ is None else (source, id_)
+
+
+def normalise_change(change: Change) -> bool:
+    """Numbers beyond 64 bits become floats (wire.md section 9). Returns whether there were any; raises ValueError."""
+    if isinstance(change, Delete):
+        return False
+    element = change.element
+    sent = element.properties
+    element.properties = normalise(sent, element.id)
+    return element.properties is not sent
+
+
+def check_alone(change: Change) -> None:
+    """Raises ValueError unless the change is well formed in itself, with its numbers normalised."""
+    normalise_change(change)
+    Engine().apply(change)

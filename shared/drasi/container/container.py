@@ -32,7 +32,6 @@ from drasi.container.entry import (
     Unreadable,
     Upgrade,
 )
-from drasi.container.evaluation import Evaluation, default_evaluation
 from drasi.container.labels import NOTHING
 from drasi.container.machine import Machine
 from drasi.container.port import SnapshotReader
@@ -44,6 +43,7 @@ from drasi.container.snapshot import Snapshots
 from drasi.container.state import Outcome
 from drasi.container.tail import Tail, is_deleted
 from drasi.container.writer import BUSY, DONE, LATER, Writer
+from drasi.engine.engine import explained
 from drasi.errors import DrasiError
 from drasi.log.port import Log
 from drasi.messages import control as control_messages
@@ -72,7 +72,6 @@ class Container:
         clock: Nanoseconds since the epoch; gives entries their instant, and nothing else.
         sleep: Waits between attempts; tests give another.
         instance: Name of this instance, for people who read the log.
-        evaluation: The engine.
     """
 
     def __init__(
@@ -86,7 +85,6 @@ class Container:
         settings: Settings | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         instance: str | None = None,
-        evaluation: Evaluation | None = None,
     ) -> None:
         self.name = name
         self.instance = instance or f"{name}-{os.getpid()}-{os.urandom(4).hex()}"
@@ -94,13 +92,12 @@ class Container:
         self._clock = clock
         self._settings = settings or Settings()
         self._sleep = sleep
-        self._evaluation = evaluation or default_evaluation()
         self._ring = Ring(self._settings.ring_events, self._settings.ring_bytes)
         self._publisher = Publisher(bus, log, inline_bytes=self._settings.inline_bytes, sleep=sleep)
-        self._kept = Snapshots(log, self._publisher, self._evaluation, self._settings, self.instance)
+        self._kept = Snapshots(log, self._publisher, self._settings, self.instance)
         self._writer = Writer(
             log,
-            Machine(self._evaluation, self._settings),
+            Machine(self._settings),
             self._publisher,
             instance=self.instance,
             clock=clock,
@@ -427,7 +424,7 @@ class Container:
     def explain(self, query_id: str) -> str:
         """Plan and generated code of a running query. Raises QueryNotFound."""
         query = self._query(query_id)
-        return self._evaluation.explain(query.definition.compiled) if query.definition is not None else query.error
+        return explained(query.definition.compiled) if query.definition is not None else query.error
 
     def query_status(self, query_id: str) -> Mapping[str, Any]:
         """cli-and-api.md section 6, ContinuousQuery; raises QueryNotFound."""

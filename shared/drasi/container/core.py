@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -10,11 +10,11 @@ import msgspec
 from drasi.container.chunks import Chunks
 from drasi.container.deadletters import Letter
 from drasi.container.entry import Derived
-from drasi.container.evaluation import Evaluation
 from drasi.container.group import Group
 from drasi.container.machine import Machine
 from drasi.container.query import Query, define, reason
 from drasi.container.settings import Settings
+from drasi.engine import Engine
 from drasi.log.snapshots import Manifest, sparse
 
 CORE = "core"
@@ -79,10 +79,10 @@ class Frozen:
             chunks.end(written=written)
 
 
-def thaw(core: bytes, evaluation: Evaluation, settings: Settings) -> Machine:
+def thaw(core: bytes, settings: Settings, engine: Callable[[], Engine] = Engine) -> Machine:
     """The machine of a snapshot; `load` its other sections, then `complete` it."""
     content = _decode(core)
-    machine = Machine(evaluation, settings)
+    machine = Machine(settings, engine)
     machine.number = content.number
     machine.at_ns = content.at_ns
     machine.at_ms = content.at_ns // 1_000_000
@@ -97,7 +97,7 @@ def thaw(core: bytes, evaluation: Evaluation, settings: Settings) -> Machine:
     machine.uncarried = {derived.key: derived for derived in content.uncarried}
     machine.uncarried_bytes = sum(derived.size for derived in content.uncarried)
     for plain in content.groups:
-        group = Group.of(plain, evaluation.engine())
+        group = Group.of(plain, engine())
         machine.groups[group.number] = group
     for plain in content.queries:
         query = Query.of(plain)
@@ -105,7 +105,7 @@ def thaw(core: bytes, evaluation: Evaluation, settings: Settings) -> Machine:
         if query.group is not None:
             machine.groups[query.group].queries[query.id] = query
             try:
-                query.definition = define(msgspec.json.decode(query.spec), evaluation)
+                query.definition = define(query.spec)
             except Exception as error:
                 query.state = "failed"
                 query.error = reason(error)

@@ -7,10 +7,11 @@ from typing import Any
 
 from drasi.container.build import Build, Reconciliation
 from drasi.container.chunks import Chunks
-from drasi.container.evaluation import Engine
 from drasi.container.labels import NOTHING, Wanted
 from drasi.container.query import Definition, Query
-from drasi.messages.changes import Element, SourceChange
+from drasi.engine import Engine
+from drasi.engine.changes import Change
+from drasi.messages.changes import SourceChange
 
 Key = tuple[tuple[tuple[str, Wanted | None], ...], bool]
 """Queries with an equal key share a graph: sources with the labels that bound what is seen of them, and whether changes are
@@ -43,7 +44,7 @@ class Group:
         self.builds: dict[int, Build] = {}
         self.reading: dict[str, Reconciliation] = {}
         self.following: dict[str, Wanted] = {}
-        self.waiting: list[tuple[SourceChange, Element, Any]] = []
+        self.waiting: list[tuple[SourceChange, Change]] = []
         self.chunks = Chunks(f"graph/{number}", engine.CHUNKS, engine.dump)
 
     @property

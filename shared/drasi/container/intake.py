@@ -8,14 +8,16 @@ from typing import Any
 import msgspec
 
 from drasi.container.build import Fate
-from drasi.container.change import MalformedChange, made, subject
+from drasi.container.change import MalformedChange, check_alone, made, normalise_change, subject
 from drasi.container.entry import Marker, Replay
 from drasi.container.group import Group
 from drasi.container.labels import NOTHING
 from drasi.container.state import State
 from drasi.container.watermarks import BY_ELEMENT
+from drasi.engine import Delete, Diff, Insert, Update
+from drasi.engine.changes import Change
+from drasi.engine.graph import RelationRecord
 from drasi.messages.changes import Element, SourceChange, decode_change, decode_changes, encode
-from drasi.values import normalise
 
 _SETS = frozenset("iu")
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -26,7 +28,6 @@ class Intake:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._evaluation = state.evaluation
 
     def message(self, data: bytes, source: str, enqueued_ns: int) -> None:
         """A JSON array of changes, as it came."""
@@ -130,28 +131,28 @@ class Intake:
         if change.op == "t":
             self._truncate(change, element, groups, enqueued_ns)
             return
-        prepared: Any = None
+        prepared: Change | None = None
         for group in groups:
             if source in group.reading:
                 routed = self._reconcile(group, change, element)
             else:
                 routed = self._route(group, change, element, prepared)
-                if routed is not None and routed.__class__ is not self._evaluation.delete:
+                if routed is not None and routed.__class__ is not Delete:
                     prepared = routed
             if routed is None:
                 continue
             engine = group.engine
             group.chunks.touch(engine.chunk_of(source, element.id))
             if group.transaction:
-                group.waiting.append((change, element, routed))
+                group.waiting.append((change, routed))
                 continue
             try:
                 results = engine.apply(routed)
             except ValueError as error:
-                results = self._apply_normalised(group, change, element, routed, error)
-                if results is None:
+                again = self._apply_normalised(group, change, routed, error)
+                if again is None:
                     return
-                prepared = None
+                results = again
             if results:
                 state.emit(results, change, enqueued_ns)
             if engine.failed:
@@ -176,20 +177,20 @@ class Intake:
                 return False
         return origin.key is None or watermarks.admit_key(origin.db, origin.key, self._state.at_ms)
 
-    def _route(self, group: Group, change: SourceChange, element: Element, prepared: Any) -> Any:
+    def _route(self, group: Group, change: SourceChange, element: Element, prepared: Change | None) -> Change | None:
         """What the change is for a graph; None: nothing."""
         origin = change.payload.source
         if change.op == "d":
             return self._delete(change, element)
         wanted = group.held.get(origin.db, NOTHING)
-        if wanted.relation(element.labels) if origin.table == "rel" else wanted.node(element.labels):
+        if wanted.has(element.labels, relation=origin.table == "rel"):
             return prepared if prepared is not None else self._made(change, element)
         if group.engine.knows(origin.db, element.id):
             # It lost its last label that anybody wants.
             return self._delete(change, element)
         return None
 
-    def _reconcile(self, group: Group, change: SourceChange, element: Element) -> Any:
+    def _reconcile(self, group: Group, change: SourceChange, element: Element) -> Change | None:
         """The same while something of the source is being read (see `drasi.container.build`)."""
         origin = change.payload.source
         source = origin.db
@@ -197,41 +198,38 @@ class Intake:
         relation = origin.table == "rel"
         known = group.engine.knows(source, element.id)
         held = group.held.get(source, NOTHING)
-        wanted = change.op != "d" and (held.relation(element.labels) if relation else held.node(element.labels))
+        wanted = change.op != "d" and held.has(element.labels, relation=relation)
         fate = reading.fate(change, element, group.builds_of(source), known=known, wanted=wanted)
         if fate is Fate.MERGE:
             merged = reading.merged(change, element)
-            if merged is None:
-                return None
-            element.properties = merged.properties = normalise(merged.properties, merged.id)
-            value = made(self._evaluation, source, merged, origin.ts_ns // 1_000_000, relation=relation)
-            return self._evaluation.insert(value)
+            return Insert(made(source, merged, origin.ts_ns // 1_000_000)) if merged is not None else None
         if fate is not Fate.APPLY:
             return None
         if change.op == "d":
             return self._delete(change, element)
-        following = group.following.get(source, NOTHING)
-        if following.relation(element.labels) if relation else following.node(element.labels):
+        if group.following.get(source, NOTHING).has(element.labels, relation=relation):
             return self._made(change, element)
         return self._delete(change, element) if known else None
 
-    def _made(self, change: SourceChange, element: Element) -> Any:
+    @staticmethod
+    def _made(change: SourceChange, element: Element) -> Change:
         origin = change.payload.source
-        value = made(self._evaluation, origin.db, element, origin.ts_ns // 1_000_000, relation=origin.table == "rel")
-        return self._evaluation.insert(value) if change.op == "i" else self._evaluation.update(value)
+        value = made(origin.db, element, origin.ts_ns // 1_000_000)
+        return Insert(value) if change.op == "i" else Update(value)
 
-    def _delete(self, change: SourceChange, element: Element) -> Any:
+    @staticmethod
+    def _delete(change: SourceChange, element: Element) -> Delete:
         origin = change.payload.source
-        return self._evaluation.delete(origin.db, element.id, element.labels, origin.ts_ns // 1_000_000)
+        return Delete(origin.db, element.id, element.labels, origin.ts_ns // 1_000_000)
 
-    def _apply_normalised(self, group: Group, change: SourceChange, element: Element, routed: Any, error: ValueError) -> Any:
-        """Numbers beyond 64 bits are floats (wire.md section 9). None: it is malformed otherwise, and has become a dead letter."""
+    def _apply_normalised(
+        self, group: Group, change: SourceChange, routed: Change, error: ValueError
+    ) -> list[tuple[str, Diff]] | None:
+        """Refused as it came: perhaps its numbers are too large. None: it is malformed, and has become a dead letter."""
         try:
-            properties = normalise(element.properties, element.id)
-            if isinstance(routed, self._evaluation.delete) or properties is routed.element.properties:
+            if not normalise_change(routed):
                 raise error
-            element.properties = properties
-            return group.engine.apply(self._made(change, element))
+            return group.engine.apply(routed)
         except ValueError as refusal:
             self._refuse(change, refusal)
             return None
@@ -246,7 +244,7 @@ class Intake:
                 continue
             waiting, group.waiting = group.waiting, []
             try:
-                results = group.engine.apply_transaction([routed for _, _, routed in waiting])
+                results = group.engine.apply_transaction([routed for _, routed in waiting])
             except ValueError:
                 results = group.engine.apply_transaction(self._good(waiting))
             if results:
@@ -256,18 +254,16 @@ class Intake:
             if group.engine.clock > state.horizon_ms:
                 state.hold_clock(group, waiting[0][0].payload.source)
 
-    def _good(self, waiting: list[tuple[SourceChange, Element, Any]]) -> list[Any]:
+    def _good(self, waiting: list[tuple[SourceChange, Change]]) -> list[Change]:
         """The changes of a transaction that are well formed in themselves; the others become dead letters."""
         good = []
-        for change, element, routed in waiting:
+        for change, routed in waiting:
             try:
-                element.properties = normalise(element.properties, element.id)
-                again = routed if isinstance(routed, self._evaluation.delete) else self._made(change, element)
-                self._evaluation.engine().apply(again)
+                check_alone(routed)
             except ValueError as error:
                 self._refuse(change, error)
             else:
-                good.append(again)
+                good.append(routed)
         return good
 
     def _truncate(self, change: SourceChange, before: Element, groups: list[Group], enqueued_ns: int) -> None:
@@ -282,7 +278,7 @@ class Intake:
                 for element in group.engine.elements(origin.db)
                 if element.id.startswith(before.id)
                 and (not labels or not labels.isdisjoint(element.labels))
-                and self._evaluation.is_relation(element) == (origin.table == "rel")
+                and isinstance(element, RelationRecord) == (origin.table == "rel")
             ]
             self._state.delete_all(group, gone, origin.ts_ns // 1_000_000, change, enqueued_ns)
 

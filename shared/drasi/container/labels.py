@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 Labels = frozenset[str] | None
@@ -56,12 +56,11 @@ class Wanted:
         """Whether anything is wanted at all."""
         return self.nodes is None or self.relations is None or bool(self.nodes) or bool(self.relations)
 
-    def node(self, labels: Iterable[str]) -> bool:
+    def has(self, labels: Sequence[str], *, relation: bool) -> bool:
+        """Whether a node or a relation with these labels is wanted; a relation's type is its first label."""
+        if relation:
+            return self.relations is None or (bool(labels) and labels[0] in self.relations)
         return self.nodes is None or not self.nodes.isdisjoint(labels)
-
-    def relation(self, labels: list[str] | tuple[str, ...]) -> bool:
-        """A relation's type is its first label."""
-        return self.relations is None or (bool(labels) and labels[0] in self.relations)
 
     def request(self) -> tuple[frozenset[str], frozenset[str]]:
         """Labels to ask a source for. Both empty means everything, which is also asked for where one side wants everything."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from drasi.container import events as wire
 from drasi.container.build import Build, Positions, decode_elements, folded
-from drasi.container.change import MalformedChange, made
+from drasi.container.change import check_alone, made
 from drasi.container.entry import Configure, Forget, Part
 from drasi.container.group import Group, key_of
-from drasi.container.labels import NOTHING, Wanted
+from drasi.container.labels import NOTHING
 from drasi.container.query import Query, define, reason, rebuild_needed
 from drasi.container.state import State
+from drasi.engine import Delete, Diff, Insert
+from drasi.engine.changes import Change
+from drasi.engine.graph import RelationRecord
 from drasi.messages.changes import Element
-from drasi.values import normalise
 
 
 class Lifecycle:
@@ -23,7 +23,6 @@ class Lifecycle:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._evaluation = state.evaluation
 
     # --- control messages ---
 
@@ -35,7 +34,7 @@ class Lifecycle:
         if old is not None and old.definition is not None and old.state != "failed" and not rebuild_needed(old.spec, item.spec):
             old.version = item.version
             old.spec = item.spec
-            old.definition = define(msgspec.json.decode(item.spec), self._evaluation)
+            old.definition = define(item.spec)
             return
         if old is not None:
             self._withdraw(old)
@@ -158,7 +157,7 @@ class Lifecycle:
         state = self._state
         query.since_ns = state.at_ns
         try:
-            definition = query.definition = define(msgspec.json.decode(query.spec), self._evaluation)
+            definition = query.definition = define(query.spec)
         except Exception as error:
             query.state = "failed"
             query.error = reason(error)
@@ -166,7 +165,7 @@ class Lifecycle:
         key = key_of(definition)
         group = next((group for group in state.groups.values() if group.key == key), None)
         if group is None:
-            group = Group(state.take_number(), key, self._evaluation.engine())
+            group = Group(state.take_number(), key, state.engine())
             state.groups[group.number] = group
             state.index()
         query.group = group.number
@@ -192,7 +191,7 @@ class Lifecycle:
                 gone = [
                     element
                     for element in group.engine.elements(source)
-                    if not (followed.relation if self._evaluation.is_relation(element) else followed.node)(element.labels)
+                    if not followed.has(element.labels, relation=isinstance(element, RelationRecord))
                 ]
                 state.delete_all(group, gone, 0, None)
 
@@ -216,12 +215,12 @@ class Lifecycle:
         if whole is not None:
             size = state.settings.rows_per_event
             for start in range(0, len(whole.changes), size):
-                state.emit([(query.id, type(whole)(whole.shape, whole.changes[start : start + size], 0))])
+                state.emit([(query.id, Diff(whole.shape, whole.changes[start : start + size], 0))])
         state.control(query, "bootstrapCompleted")
         query.state = "running"
         state.control(query, "running")
 
-    def _enter(self, query: Query) -> Any:
+    def _enter(self, query: Query) -> Diff | None:
         """Evaluates a query over the graph at hand, and returns its rows as a difference; from now on it gets every change."""
         assert query.definition is not None
         group = self._group(query)
@@ -248,10 +247,10 @@ class Lifecycle:
 
     def _arrive(self, group: Group, build: Build, elements: list[Element], position: Positions) -> None:
         reading = group.reading[build.source]
-        changes: list[tuple[Element, Any]] = []
+        changes: list[tuple[Element, Change]] = []
         for element in elements:
             relation = element.startId is not None
-            if not (build.wanted.relation(element.labels) if relation else build.wanted.node(element.labels)):
+            if not build.wanted.has(element.labels, relation=relation):
                 continue
             known = group.engine.knows(build.source, element.id)
             if known and not build.renew:
@@ -261,13 +260,12 @@ class Lifecycle:
                 continue
             now, time_ms = arrived
             if now is not None:
-                value = made(self._evaluation, build.source, now, time_ms, relation=now.startId is not None)
-                changes.append((now, self._evaluation.insert(value)))
+                changes.append((now, Insert(made(build.source, now, time_ms))))
             elif known:
-                changes.append((element, self._evaluation.delete(build.source, element.id, element.labels, time_ms)))
+                changes.append((element, Delete(build.source, element.id, element.labels, time_ms)))
         self._apply(group, build.source, changes)
 
-    def _apply(self, group: Group, source: str, changes: list[tuple[Element, Any]]) -> None:
+    def _apply(self, group: Group, source: str, changes: list[tuple[Element, Change]]) -> None:
         """Several changes as one difference; malformed elements become dead letters."""
         if not changes:
             return
@@ -283,24 +281,15 @@ class Lifecycle:
         if group.engine.failed:
             state.fail(group)
 
-    def _good(self, source: str, changes: list[tuple[Element, Any]]) -> list[Any]:
+    def _good(self, source: str, changes: list[tuple[Element, Change]]) -> list[Change]:
         good = []
         for element, change in changes:
             try:
-                value = change
-                if not isinstance(change, self._evaluation.delete):
-                    if element.startId is not None and not element.labels:
-                        raise MalformedChange(f"relation '{element.id}' has no type (labels is empty)")
-                    time_ms = change.element.effective_from
-                    element.properties = normalise(element.properties, element.id)
-                    value = self._evaluation.insert(
-                        made(self._evaluation, source, element, time_ms, relation=element.startId is not None)
-                    )
-                self._evaluation.engine().apply(value)
+                check_alone(change)
             except ValueError as error:
                 self._state.record(source, None, msgspec.json.encode(element), f"bootstrap: {error}", element.id)
             else:
-                good.append(value)
+                good.append(change)
         return good
 
     def settle(self) -> None:
@@ -313,18 +302,20 @@ class Lifecycle:
 
     def _end(self, group: Group, build: Build) -> None:
         reading = group.reading[build.source]
-        changes: list[tuple[Element, Any]] = []
-        for _, held in reading.rest(build.wanted):
+        following = group.following.get(build.source, NOTHING)
+        changes: list[tuple[Element, Change]] = []
+        for held in reading.rest(build.wanted):
             now, time_ms = folded(None, held)
-            if now is not None and self._followed(group, build.source, now):
-                value = made(self._evaluation, build.source, now, time_ms, relation=now.startId is not None)
-                changes.append((now, self._evaluation.insert(value)))
+            if now is not None and following.has(now.labels, relation=now.startId is not None):
+                changes.append((now, Insert(made(build.source, now, time_ms))))
         self._apply(group, build.source, changes)
         if build.renew:
             gone = [
                 element
                 for element in group.engine.elements(build.source)
-                if element.id not in reading.covered and element.id not in reading.since and self._read_by(build, element)
+                if element.id not in reading.covered
+                and element.id not in reading.since
+                and build.wanted.has(element.labels, relation=isinstance(element, RelationRecord))
             ]
             self._state.delete_all(group, gone, group.engine.clock, None)
         group.end(build)
@@ -332,14 +323,6 @@ class Lifecycle:
             if query.state == "bootstrapping" and group.ready(query):
                 self._complete(query)
         self.advance(build.ts_ns // 1_000_000, [group])
-
-    def _followed(self, group: Group, source: str, element: Element) -> bool:
-        following = group.following.get(source, NOTHING)
-        return following.relation(element.labels) if element.startId is not None else following.node(element.labels)
-
-    def _read_by(self, build: Build, element: Any) -> bool:
-        wanted: Wanted = build.wanted
-        return wanted.relation(element.labels) if self._evaluation.is_relation(element) else wanted.node(element.labels)
 
     # --- the clock ---
 

@@ -7,6 +7,7 @@ what every other reader knows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import zstandard
@@ -33,11 +34,11 @@ from drasi.container.entry import (
     decode_item,
     encode_item,
 )
-from drasi.container.evaluation import Evaluation
 from drasi.container.intake import Intake
 from drasi.container.lifecycle import Lifecycle
 from drasi.container.settings import Settings
 from drasi.container.state import Outcome, State
+from drasi.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,8 @@ class Machine(State):
         evaluated, memories: Only while a snapshot is being loaded: per graph, its queries and what the engine remembered.
     """
 
-    def __init__(self, evaluation: Evaluation, settings: Settings | None = None) -> None:
-        super().__init__(evaluation, settings or Settings())
+    def __init__(self, settings: Settings | None = None, engine: Callable[[], Engine] = Engine) -> None:
+        super().__init__(settings or Settings(), engine)
         self.mismatches: list[Mismatch] = []
         self.evaluated: dict[int, list[str]] = {}
         self.memories: dict[int, bytes] = {}

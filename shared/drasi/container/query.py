@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
 
-from drasi.container.evaluation import Evaluation
 from drasi.container.labels import Wanted
 from drasi.errors import DrasiError, QueryError
+from drasi.plan import Compiled, compile_query
 
 State = Literal["bootstrapping", "running", "stopped", "failed"]
 
@@ -33,7 +32,7 @@ class Definition:
         needs: Per source, the labels its elements must have been read of.
     """
 
-    compiled: Any
+    compiled: Compiled
     wanted: dict[str, Wanted | None]
     needs: dict[str, Wanted]
     transaction: bool
@@ -98,28 +97,29 @@ class Query:
         return query
 
 
-def define(spec: Mapping[str, Any], evaluation: Evaluation) -> Definition:
-    """Reads and compiles a spec.
+def define(spec: bytes) -> Definition:
+    """Reads and compiles a spec, given as JSON.
 
     Raises:
         InvalidSpec: It cannot be run by this release.
         QueryError: Its text cannot.
     """
-    sources = spec.get("sources") or {}
+    content = msgspec.json.decode(spec)
+    sources = content.get("sources") or {}
     subscriptions = sources.get("subscriptions") or []
     for what in ("joins", "middleware"):
         if sources.get(what):
             raise InvalidSpec(f"spec.sources.{what} is not built yet in this version", hint=f"leave out {what}")
-    text = spec.get("query")
+    text = content.get("query")
     if not isinstance(text, str):
         raise InvalidSpec("spec.query is required")
     if not subscriptions:
         raise InvalidSpec("spec.sources.subscriptions needs at least one source")
-    compiled = evaluation.compile(
+    compiled = compile_query(
         text,
-        language=str(spec.get("queryLanguage") or "Cypher").lower(),
-        parameters=spec.get("parameters") or {},
-        column_names=spec.get("columnNames") or "short",
+        language=str(content.get("queryLanguage") or "Cypher").lower(),
+        parameters=content.get("parameters") or {},
+        column_names=content.get("columnNames") or "short",
     )
     named = Wanted(compiled.node_labels, compiled.relation_types)
     wanted: dict[str, Wanted | None] = {}
@@ -132,8 +132,8 @@ def define(spec: Mapping[str, Any], evaluation: Evaluation) -> Definition:
         compiled,
         wanted,
         {source: named if labels is None else labels for source, labels in wanted.items()},
-        spec.get("consistency") == "transaction",
-        spec.get("onRowError") == "fail",
+        content.get("consistency") == "transaction",
+        content.get("onRowError") == "fail",
     )
 
 

@@ -7,7 +7,6 @@ import contextlib
 import time
 
 from drasi.container.core import CORE, Frozen, complete, load, thaw
-from drasi.container.evaluation import Evaluation
 from drasi.container.machine import Machine
 from drasi.container.publisher import Publisher
 from drasi.container.settings import Settings
@@ -29,10 +28,9 @@ class Snapshots:
         problem: Why the last attempt failed.
     """
 
-    def __init__(self, log: Log, publisher: Publisher, evaluation: Evaluation, settings: Settings, instance: str) -> None:
+    def __init__(self, log: Log, publisher: Publisher, settings: Settings, instance: str) -> None:
         self._log = log
         self._publisher = publisher
-        self._evaluation = evaluation
         self._settings = settings
         self._instance = instance
         self.newest: Manifest | None = None
@@ -166,13 +164,13 @@ class Snapshots:
         self.newest = None
         self._written = self._entries_since = self._bytes_since = 0
         self._publisher.reset(0)
-        return Machine(self._evaluation, self._settings)
+        return Machine(self._settings)
 
     async def _thaw(self, manifest: Manifest) -> Machine:
         """Raises SnapshotTorn."""
         async with contextlib.aclosing(sections(self._log, manifest, first=CORE)) as found:
             _, core = await anext(found)
-            machine = thaw(core, self._evaluation, self._settings)
+            machine = thaw(core, self._settings)
             async for name, data in found:
                 load(machine, name, data)
                 await asyncio.sleep(0)

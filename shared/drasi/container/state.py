@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from drasi.container import events as wire
 from drasi.container.deadletters import DeadLetters, Letter, letter_id
 from drasi.container.entry import Derived, digest
-from drasi.container.evaluation import Evaluation
 from drasi.container.events import Event
 from drasi.container.group import Group
 from drasi.container.query import Query, reason
 from drasi.container.settings import Settings
 from drasi.container.watermarks import Watermarks
+from drasi.engine import Delete, Diff, Engine
+from drasi.engine.events import encode_event
+from drasi.engine.graph import Record
 from drasi.messages.changes import Origin, SourceChange
 from drasi.messages.results import ControlKind
+from drasi.values import to_json
 
 
 @dataclass(slots=True)
@@ -51,6 +54,7 @@ class State:
     """The state proper, without the rules by which it changes.
 
     Attributes:
+        engine: Makes the engine of a new graph.
         number: The last entry applied.
         at_ns, at_ms: Its instant.
         version: The highest semantic version among the entries.
@@ -63,9 +67,9 @@ class State:
         outcome: Of the entry under way.
     """
 
-    def __init__(self, evaluation: Evaluation, settings: Settings) -> None:
-        self.evaluation = evaluation
+    def __init__(self, settings: Settings, engine: Callable[[], Engine]) -> None:
         self.settings = settings
+        self.engine = engine
         self.number = 0
         self.at_ns = 0
         self.at_ms = 0
@@ -105,10 +109,9 @@ class State:
 
     # --- events ---
 
-    def emit(self, results: Iterable[tuple[str, Any]], cause: SourceChange | None = None, enqueued_ns: int = 0) -> None:
+    def emit(self, results: Iterable[tuple[str, Diff]], cause: SourceChange | None = None, enqueued_ns: int = 0) -> None:
         """Differences become events."""
         ending = wire.tracking(cause, enqueued_ns, self.at_ns) if cause is not None else None
-        encode = self.evaluation.encode_event
         for name, diff in results:
             query = self.queries[name]
             query.sequence += 1
@@ -118,7 +121,7 @@ class State:
                     query.rows += 1
                 elif after is None:
                     query.rows -= 1
-            self._append(query, encode(diff, name, query.sequence, None), ending)
+            self._append(query, encode_event(diff, name, query.sequence), ending)
 
     def control(self, query: Query, kind: ControlKind) -> None:
         query.sequence += 1
@@ -187,7 +190,6 @@ class State:
 
     def texts(self, query: Query, group: Group) -> list[wire.Text]:
         """The rows of a query as text, in the order of their ids."""
-        to_json = self.evaluation.to_json
         rows = [(row.id, to_json(dict(row)).encode()) for row in group.engine.rows(query.id)]
         rows.sort()
         return rows
@@ -207,13 +209,13 @@ class State:
     # --- deletions that no source sent ---
 
     def delete_all(
-        self, group: Group, elements: Sequence[Any], time_ms: int, cause: SourceChange | None, enqueued_ns: int = 0
+        self, group: Group, elements: Sequence[Record], time_ms: int, cause: SourceChange | None, enqueued_ns: int = 0
     ) -> None:
         """Elements leave a graph: in one difference per query, or one for each where a change caused it."""
         deletes = []
         for element in sorted(elements, key=lambda element: (element.source, element.id)):
             group.chunks.touch(group.engine.chunk_of(element.source, element.id))
-            deletes.append(self.evaluation.delete(element.source, element.id, tuple(element.labels), time_ms))
+            deletes.append(Delete(element.source, element.id, tuple(element.labels), time_ms))
         if not deletes:
             return
         for step in [deletes] if group.transaction or cause is None else [[delete] for delete in deletes]:

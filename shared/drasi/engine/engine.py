@@ -19,6 +19,7 @@ from drasi.engine.results import Diff, Row, RowError, difference
 from drasi.engine.running import Interest, Running
 from drasi.engine.snapshot import Chunks, decode_elements, decode_memory, encode_memory
 from drasi.plan.compiled import Compiled
+from drasi.plan.explain import explain
 from drasi.values import Node, Relation
 
 _MIN, _MAX = -(2**63), 2**63 - 1
@@ -419,6 +420,11 @@ def module_of(compiled: Compiled) -> Module:
         module = compiled.cache["module"] = generate(compiled.plan, compiled.parameters)
     assert isinstance(module, Module)
     return module
+
+
+def explained(compiled: Compiled) -> str:
+    """The plan, and the generated code."""
+    return explain(compiled.plan) + "\n" + module_of(compiled).source
 
 
 def pair(before: dict[Any, Any], after: dict[Any, Any]) -> list[Delta]:
