@@ -10,6 +10,8 @@ variable              meaning                                                   
 ``DRASI_QUERY_URL``   where queries are, likewise                                 reaction
 ====================  ==========================================================  ===============================
 
+Whose tokens are believed: see ``drasi.web.access``. ``DRASI_KEYS`` is ``keys.json`` of the state directory if nothing is said.
+
 Profile ``embedded``, the only one so far: logs and memory are files of the state directory, and the bus reaches subscribers of the
 same process only. So a query function answers pushes, bootstraps from source functions and serves rows and tails; a reaction
 function follows the tails; a source function serves snapshots, and what it publishes reaches nobody until there is Pub/Sub. The
@@ -19,13 +21,14 @@ management function runs what it manages within its own process.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import httpx
 from starlette.types import ASGIApp
 
+from drasi.auth import scopes
 from drasi.bus.embedded import EmbeddedBus
 from drasi.embedded.system import STATE_FILE, EmbeddedSystem
 from drasi.errors import DrasiError
@@ -42,12 +45,16 @@ from drasi.sources import registry as source_kinds
 from drasi.sources.function import SourceFunction
 from drasi.sources.state import FileState
 from drasi.statefile import StateFile
+from drasi.web import permissions
+from drasi.web.access import ASK_AN_ADMINISTRATOR, KEYS_FILE, Access, auth_wanted, protected
+from drasi.web.authentication import Needs, Permitted
+from drasi.web.guard import Guard
 from drasi.web.query import query_app
 from drasi.web.reaction import reaction_app
-from drasi.web.remote import TIMEOUT, Address, RemoteReader, RemoteSnapshots
+from drasi.web.remote import TIMEOUT, Address, Credentials, RemoteReader, RemoteSnapshots
 from drasi.web.source import source_app
 from drasi.web.startup import Lazy
-from drasi.web.stores import Stores
+from drasi.web.stores import LogFiles, Stores
 
 
 class NotConfigured(DrasiError):
@@ -62,6 +69,8 @@ class Environment:
     def __init__(self, variables: Mapping[str, str] | None = None) -> None:
         self._variables = os.environ if variables is None else variables
         self.state = Path(self._variables.get("DRASI_STATE", ".drasi"))
+        self._auth = auth_wanted(self._variables)
+        self._access: Access | None = None
 
     def query(self) -> ASGIApp:
         """The query function of one container."""
@@ -69,12 +78,16 @@ class Environment:
         async def build() -> ASGIApp:
             container = self._container()
             bus = await EmbeddedBus.open(await self._state_file(f"{container.name}-bus.db"))
-            snapshots = RemoteSnapshots(httpx.AsyncClient(timeout=TIMEOUT), self._address("DRASI_SOURCE_URL"))
-            stores = Stores(container.name, container.spec, directory=self.state, bus=bus, snapshots=snapshots)
+            snapshots = RemoteSnapshots(
+                httpx.AsyncClient(timeout=TIMEOUT),
+                self._address("DRASI_SOURCE_URL"),
+                credentials=self._as(f"query:{container.name}"),
+            )
+            stores = Stores(container.name, container.spec, logs=LogFiles(self.state), bus=bus, snapshots=snapshots)
             await stores.start()
-            return query_app(stores)
+            return self._permitted(query_app(stores), permissions.query(container.name))
 
-        return Lazy(build)
+        return self._served(build, pushed=("/changes", "/control"), pushed_as=f"{scopes.QUERY_DELIVER}:*")
 
     def source(self) -> ASGIApp:
         """The source function of one source."""
@@ -91,9 +104,9 @@ class Environment:
                 schedule_s=settings.schedule_s,
             )
             await source.start()
-            return source_app(resource.name, source)
+            return self._permitted(source_app(resource.name, source), permissions.source(resource.name))
 
-        return Lazy(build)
+        return self._served(build, pushed_as=f"{scopes.SOURCE_PUBLISH}:*")
 
     def reaction(self) -> ASGIApp:
         """The reaction function of one reaction."""
@@ -106,25 +119,52 @@ class Environment:
                 reaction_kinds.kinds()[settings.kind],
                 settings.properties,
                 settings.queries,
-                reader=RemoteReader(httpx.AsyncClient(timeout=TIMEOUT), self._address("DRASI_QUERY_URL")),
+                reader=RemoteReader(
+                    httpx.AsyncClient(timeout=TIMEOUT),
+                    self._address("DRASI_QUERY_URL"),
+                    credentials=self._as(f"reaction:{resource.name}"),
+                ),
                 state=SqliteStates(self.state / STATE_FILE).of(resource.name),
                 start=resource.spec.get("start") or "snapshot",
                 on_failure=resource.spec.get("onFailure"),
             )
             await reaction.start()
-            return reaction_app(resource.name, reaction)
+            needs = permissions.reaction(resource.name, list(settings.queries), reaction.reads)
+            return self._permitted(reaction_app(resource.name, reaction), needs)
 
-        return Lazy(build)
+        return self._served(build, pushed=("/results", "/"), pushed_as=f"{scopes.REACTION_DELIVER}:*")
 
     def management(self) -> ASGIApp:
         """The management function, with everything that it manages."""
 
         async def build() -> ASGIApp:
-            system = EmbeddedSystem(self.state)
+            system = EmbeddedSystem(self.state, auth=self._auth, loopback_only=not self._auth)
             await system.start()
             return system.app
 
         return Lazy(build)
+
+    def _served(self, build: Callable[[], Awaitable[ASGIApp]], *, pushed: Sequence[str] = (), pushed_as: str) -> ASGIApp:
+        """The application, begun by whoever needs it first, behind the guard."""
+        app = Lazy(build)
+        if not self._auth:
+            return Guard(app, loopback_only=False)
+        self._access = Access(self._variables, default_keys=self.state / KEYS_FILE, pushed_as=[pushed_as])
+        emulated = "PUBSUB_EMULATOR_HOST" in self._variables
+        return protected(app, self._access.verifier, pushed=pushed if emulated else ())
+
+    def _permitted(self, app: ASGIApp, needs: Needs) -> ASGIApp:
+        return Permitted(app, needs, hint=ASK_AN_ADMINISTRATOR) if self._auth else app
+
+    def _as(self, subject: str) -> Credentials:
+        """What this function shows to others: a short-lived token for exactly what it asks."""
+
+        def headers(scope: str) -> dict[str, str]:
+            if self._access is None or self._access.issuer is None:
+                return {}
+            return {"Authorization": f"Bearer {self._access.issuer.between_functions(subject, [scope])}"}
+
+        return headers
 
     def _container(self) -> Resource:
         if "DRASI_MANIFEST" in self._variables:

@@ -12,13 +12,11 @@ import structlog
 
 from drasi.auth import scopes
 from drasi.auth.issue import LONGEST_S, TokenIssuer
-from drasi.auth.key_file import KeyFile
 from drasi.auth.verify import Verifier
 from drasi.private_file import write_private
 from drasi.statefile import StateUnavailable
-from drasi.web.access import Access
+from drasi.web.access import KEYS_FILE, Access
 
-KEYS_FILE: Final = "keys.json"
 TOKEN_FILE: Final = "token"  # noqa: S105 -- a file's name
 WHERE: Final = (
     "Open the address that 'drasi run' printed in its terminal, or paste the content of the file 'token' in its state directory "
@@ -40,7 +38,9 @@ class Identity:
     def __init__(self, directory: Path, variables: Mapping[str, str] | None = None) -> None:
         self._file = directory / TOKEN_FILE
         try:
-            access = Access(os.environ if variables is None else variables, store=KeyFile(directory / KEYS_FILE))
+            # It signs, so it has the keys themselves, wherever public ones may be.
+            own = {name: value for name, value in (variables or os.environ).items() if name != "DRASI_JWKS_URL"}
+            access = Access(own, default_keys=directory / KEYS_FILE)
         except OSError as error:
             raise _unwritable(directory / KEYS_FILE, error) from error
         assert access.issuer is not None

@@ -14,7 +14,20 @@ _NAME: Final = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _PROVIDER: Final = "^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?$"
 
 RESERVED_FOR_PATHS: Final = frozenset(
-    {"v1", "queries", "sources", "reactions", "healthz", "readyz", "metrics", "api-doc", "swagger-ui", "panel", "console"}
+    {
+        "v1",
+        "queries",
+        "sources",
+        "reactions",
+        "healthz",
+        "readyz",
+        "metrics",
+        "api-doc",
+        "swagger-ui",
+        "panel",
+        "console",
+        "sign-in",
+    }
     | {"changes", "control", "results"}
 )
 """First words of paths: Drasi reads a query's result at ``/{id}``, so no query may have one of them as its name."""

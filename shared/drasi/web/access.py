@@ -3,6 +3,7 @@
 ===========================  =============================================================================================
 variable                     meaning
 ===========================  =============================================================================================
+``DRASI_INSECURE_NO_AUTH``   ``true``: no token is checked, and only a loopback address is answered
 ``DRASI_KEYS``               file with the installation's signing keys: this process signs and verifies
 ``DRASI_JWKS_URL``           where the installation's public keys are, for a process that verifies only
 ``DRASI_INSTALLATION``       the installation's id; needed with ``DRASI_JWKS_URL``
@@ -20,7 +21,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Final
 
 from starlette.types import ASGIApp
 
@@ -37,7 +39,17 @@ from drasi.web.guard import Guard
 from drasi.web.scrubbing import scrub_logs
 from drasi.web.sign_in import SignIn
 
+KEYS_FILE: Final = "keys.json"
+"""Of a state directory."""
 ASK_AN_ADMINISTRATOR = "Paste a token of this installation, which an administrator makes with 'drasi token create'."
+
+
+_NO_AUTH_BY_DEFAULT = "true"
+
+
+def auth_wanted(variables: Mapping[str, str]) -> bool:
+    """Whether tokens are checked."""
+    return variables.get("DRASI_INSECURE_NO_AUTH", _NO_AUTH_BY_DEFAULT).strip().lower() not in ("true", "1")
 
 
 class AccessNotConfigured(DrasiError):
@@ -51,7 +63,7 @@ class Access:
 
     Args:
         variables: See above.
-        store: The installation's keys; None: as the variables say.
+        default_keys: The file of keys if the variables name none.
         pushed_as: What the service account of the subscriptions may do.
 
     Attributes:
@@ -62,10 +74,16 @@ class Access:
         AccessNotConfigured
     """
 
-    def __init__(self, variables: Mapping[str, str], *, store: KeyStore | None = None, pushed_as: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        variables: Mapping[str, str],
+        *,
+        default_keys: Path | None = None,
+        pushed_as: Collection[str] = (),
+    ) -> None:
         self.issuer: TokenIssuer | None = None
-        if store is None and variables.get("DRASI_KEYS"):
-            store = KeyFile(variables["DRASI_KEYS"])
+        file = variables.get("DRASI_KEYS") or (None if variables.get("DRASI_JWKS_URL") else default_keys)
+        store = KeyFile(file) if file else None
         trusted = [self._installation(variables, store), *_google(variables, pushed_as), *_oidc(variables)]
         self.verifier = Verifier(trusted)
 

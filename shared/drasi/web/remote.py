@@ -18,11 +18,19 @@ from drasi.web.query import HEARTBEAT_S, LATEST
 Address = Callable[[str], str]
 """From the name of a query or source to the URL of the function that has it."""
 
+Credentials = Callable[[str], dict[str, str]]
+"""From the scope that a request needs to the headers that show it."""
+
 TIMEOUT = httpx.Timeout(10.0, read=3 * HEARTBEAT_S)
 """A stream that is silent for three heartbeats is broken."""
 
 _PART = 1_000
 _MARKED_BY = "position"
+
+
+def no_credentials(scope: str) -> dict[str, str]:
+    """Where no token is checked."""
+    return {}
 
 
 class _Gone(msgspec.Struct):
@@ -37,15 +45,19 @@ class RemoteReader:
     Args:
         client: With ``TIMEOUT``; closed by the caller.
         address: Where the query function of a query is.
+        credentials: What it is shown.
     """
 
-    def __init__(self, client: httpx.AsyncClient, address: Address) -> None:
+    def __init__(self, client: httpx.AsyncClient, address: Address, *, credentials: Credentials = no_credentials) -> None:
         self._client = client
         self._address = address
+        self._credentials = credentials
 
     async def view(self, query_id: str) -> View:
         try:
-            answer = await self._client.get(f"{self._address(query_id)}/queries/{query_id}")
+            answer = await self._client.get(
+                f"{self._address(query_id)}/queries/{query_id}", headers=self._credentials(f"query:read:{query_id}")
+            )
         except httpx.HTTPError as error:
             raise _unavailable(query_id, error) from error
         await _check(answer, query_id)
@@ -72,7 +84,8 @@ class RemoteReader:
     ) -> AsyncIterator[ResultEvent]:
         url = f"{self._address(query_id)}/queries/{query_id}/events"
         try:
-            async with self._client.stream("GET", url, params=parameters) as answer:
+            headers = self._credentials(f"query:read:{query_id}")
+            async with self._client.stream("GET", url, params=parameters, headers=headers) as answer:
                 await _check(answer, query_id)
                 latest = int(answer.headers.get(LATEST, "0"))
                 if only_there_are is not None and latest <= only_there_are:
@@ -91,9 +104,12 @@ class RemoteReader:
 class RemoteSnapshots:
     """A ``SnapshotReader`` of source functions."""
 
-    def __init__(self, client: httpx.AsyncClient, address: Address, *, part: int = _PART) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, address: Address, *, part: int = _PART, credentials: Credentials = no_credentials
+    ) -> None:
         self._client = client
         self._address = address
+        self._credentials = credentials
         self._part = part
 
     async def read(self, source: str, nodes: frozenset[str], relations: frozenset[str], cursor: str | None) -> SnapshotPart:
@@ -101,7 +117,8 @@ class RemoteSnapshots:
         if cursor is not None:
             asked["cursor"] = cursor
         try:
-            answer = await self._client.post(f"{self._address(source)}/acquire-stream", json=asked)
+            headers = self._credentials(f"source:read:{source}")
+            answer = await self._client.post(f"{self._address(source)}/acquire-stream", json=asked, headers=headers)
         except httpx.HTTPError as error:
             raise OriginUnavailable(f"source '{source}' cannot be reached: {type(error).__name__}") from error
         if answer.status_code == 404:
