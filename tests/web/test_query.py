@@ -18,7 +18,7 @@ from drasi.messages.reading import Gone, QueryNotFound, QueryUnavailable
 from drasi.messages.results import ChangeEvent
 from drasi.web.query import query_app
 from drasi.web.remote import RemoteReader
-from drasi.web.stores import Stores
+from drasi.web.stores import LogFiles, Stores
 from tests.web.served import serving
 
 CONTAINER = {"defaultStore": "memory", "storage": {"memory": {"kind": "memory"}, "second": {"kind": "memory"}}}
@@ -73,7 +73,7 @@ async def _running(client: httpx.AsyncClient, query: str) -> None:
 
 @asynccontextmanager
 async def _port(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    stores = Stores("port", CONTAINER, directory=tmp_path, bus=NoBus(), snapshots=Empty())  # type: ignore[arg-type]
+    stores = Stores("port", CONTAINER, logs=LogFiles(tmp_path), bus=NoBus(), snapshots=Empty())  # type: ignore[arg-type]
     await stores.start()
     try:
         async with serving(query_app(stores, heartbeat_s=0.02)) as client:

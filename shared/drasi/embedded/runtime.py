@@ -22,15 +22,16 @@ from drasi.messages.reading import QueryNotFound
 from drasi.reactions import registry as reaction_kinds
 from drasi.reactions.function import ReactionFunction
 from drasi.reactions.sqlite_state import SqliteStates
-from drasi.resources.known import DEFAULT_CONTAINER
-from drasi.resources.resource import CONTINUOUS_QUERY, QUERY_CONTAINER, REACTION, SOURCE, Resource, Settings
+from drasi.resources.known import container_of
+from drasi.resources.resource import CONTINUOUS_QUERY, QUERY_CONTAINER, REACTION, SOURCE, Resource, Settings, sources_of
+from drasi.resources.settings import with_paths
 from drasi.sources import registry as source_kinds
 from drasi.sources.function import SourceFunction
 from drasi.sources.state import FileState
 from drasi.statefile import StateFile
 from drasi.web.direct import routes_app
 from drasi.web.source import SourceRoutes
-from drasi.web.stores import Stores
+from drasi.web.stores import LogFiles, Stores
 
 RING: Final = ContainerSettings(ring_events=8_000, ring_bytes=6_000_000)
 """Of each container: what is older is read from the log, which is on the same disk, and memory is shared with everything else."""
@@ -206,7 +207,7 @@ class EmbeddedRuntime:
             running.spec = resource.spec
             return
         container = Stores(
-            resource.name, resource.spec, directory=self._directory, bus=self._bus, snapshots=self._snapshots, settings=RING
+            resource.name, resource.spec, logs=LogFiles(self._directory), bus=self._bus, snapshots=self._snapshots, settings=RING
         )
         await container.start()
         self.containers[resource.name] = container
@@ -226,7 +227,7 @@ class EmbeddedRuntime:
     # queries
 
     async def _ensure_query(self, resource: Resource) -> None:
-        container = _container_of(resource)
+        container = container_of(resource)
         if container not in self.containers:
             raise NotHere(f"Query container {container} does not exist", hint=f"apply a QueryContainer named {container}")
         self._queries[resource.name] = resource
@@ -235,10 +236,10 @@ class EmbeddedRuntime:
     async def _subscribe_containers(self) -> None:
         """Each container hears of the sources of its queries, and of no others."""
         wanted = {
-            (_container_of(query), source)
+            (container_of(query), source)
             for query in self._queries.values()
             for source in sources_of(query)
-            if _container_of(query) in self.containers
+            if container_of(query) in self.containers
         }
         names = {f"{container}-{source}-changes" for container, source in wanted}
         for name in [name for name in self._subscriptions if name.endswith("-changes") and name not in names]:
@@ -251,7 +252,7 @@ class EmbeddedRuntime:
     async def _ensure_source(self, resource: Resource, settings: Settings) -> None:
         name = resource.name
         kind = source_kinds.kinds()[settings.kind]
-        properties, paths = self._with_paths(kind.schema, settings.properties)
+        properties, paths = with_paths(kind.schema, settings.properties, self._directory)
         running = self.sources.get(name)
         if running is not None:
             if running.settings == settings and running.stopped == resource.stopped:
@@ -292,18 +293,7 @@ class EmbeddedRuntime:
     async def _renew(self, source: str, reason: str) -> None:
         for name, query in self._queries.items():
             if source in sources_of(query):
-                await self.control(_container_of(query), ControlMessage(kind="bootstrap", queryId=name, reason=reason))
-
-    def _with_paths(
-        self, schema: Mapping[str, Any] | None, properties: Mapping[str, Any]
-    ) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """Relative paths (``format: path`` in the kind's schema) are relative to the state directory."""
-        described = (schema or {}).get("properties", {})
-        names = [
-            name for name, value in properties.items() if isinstance(value, str) and described.get(name, {}).get("format") == "path"
-        ]
-        paths = {name: str(self._directory / properties[name]) for name in names}
-        return {**properties, **paths}, tuple(paths.values())
+                await self.control(container_of(query), ControlMessage(kind="bootstrap", queryId=name, reason=reason))
 
     # reactions
 
@@ -376,16 +366,6 @@ class EmbeddedRuntime:
         if has_routes and self.address:
             status.setdefault("ingress_url", f"{self.address}/{path}")
         return status
-
-
-def sources_of(query: Resource) -> list[str]:
-    """The sources that a query subscribes to."""
-    subscriptions = (query.spec.get("sources") or {}).get("subscriptions") or ()
-    return [str(subscription["id"]) for subscription in subscriptions]
-
-
-def _container_of(query: Resource) -> str:
-    return str(query.spec.get("container") or DEFAULT_CONTAINER)
 
 
 async def _repeat(work: Callable[[], Any], source: str) -> None:

@@ -8,13 +8,18 @@ import msgspec
 
 
 class ControlMessage(msgspec.Struct, omit_defaults=True):
-    kind: Literal["configure", "delete", "start", "stop", "tick", "bootstrap"]
+    """Wire.md section 3.3; and ``forget``, ours alone: ``source`` was deleted, its positions begin anew if it comes again, and with
+    ``elements`` everything of it goes."""
+
+    kind: Literal["configure", "delete", "start", "stop", "tick", "bootstrap", "forget"]
     queryId: str | None = None
     version: int | None = None
     spec: dict[str, Any] | None = None
     sequenceFrom: int | None = None
     ts_ns: int | None = None
     reason: str | None = None
+    source: str | None = None
+    elements: bool = False
 
 
 encode = msgspec.json.Encoder().encode

@@ -25,6 +25,11 @@ def default_container(profile: Profile = "embedded") -> Resource:
     return Resource(kind=QUERY_CONTAINER, name=DEFAULT_CONTAINER, spec=spec, version=1)
 
 
+def container_of(query: Resource) -> str:
+    """The container that keeps a query."""
+    return str(query.spec.get("container") or DEFAULT_CONTAINER)
+
+
 @dataclass(slots=True)
 class Known:
     """The names that references are looked up in.

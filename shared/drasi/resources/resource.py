@@ -64,6 +64,12 @@ class Resource(msgspec.Struct, kw_only=True, omit_defaults=True):
         return f"{self.kind}/{self.name}"
 
 
+def sources_of(query: Resource) -> list[str]:
+    """The sources that a query subscribes to."""
+    subscriptions = (query.spec.get("sources") or {}).get("subscriptions") or ()
+    return [str(subscription["id"]) for subscription in subscriptions]
+
+
 class Settings(msgspec.Struct, kw_only=True):
     """What a source or reaction is started with: everything resolved.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from drasi.errors import DrasiError
@@ -65,6 +67,18 @@ def settings_of(resource: Resource, known: Known, secrets: Secrets) -> Settings:
         schedule_s=period,
         schedule=schedule if period is None else None,
     )
+
+
+def with_paths(
+    schema: Mapping[str, Any] | None, properties: Mapping[str, Any], directory: Path
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The properties with relative paths (``format: path`` in the kind's schema) made relative to the directory; and the paths."""
+    described = (schema or {}).get("properties", {})
+    names = [
+        name for name, value in properties.items() if isinstance(value, str) and described.get(name, {}).get("format") == "path"
+    ]
+    paths = {name: str(directory / properties[name]) for name in names}
+    return {**properties, **paths}, tuple(paths.values())
 
 
 def _properties(resource: Resource, facts: KindFacts) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -24,13 +24,34 @@ from drasi.resources.resource import Resource
 ACKNOWLEDGED = 204
 
 
+class Logs(Protocol):
+    """Where a container's durable stores have their logs."""
+
+    def open(self, container: str, spec: Mapping[str, Any], store: str) -> Log: ...
+
+    async def exists(self, container: str, spec: Mapping[str, Any], store: str) -> bool: ...
+
+
+class LogFiles:
+    """Logs in files of a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def open(self, container: str, spec: Mapping[str, Any], store: str) -> Log:
+        return SQLiteLog(_log_file(self._directory, container, spec, store))
+
+    async def exists(self, container: str, spec: Mapping[str, Any], store: str) -> bool:
+        return _log_file(self._directory, container, spec, store).exists()
+
+
 class Stores:
     """The machines of one container. A message is acknowledged when all of them have it.
 
     Args:
         name: The container's name.
         spec: ``QueryContainer.spec``.
-        directory: Where logs are kept (``{name}.db``).
+        logs: Where durable stores are.
         bus: Result events are published on it.
         snapshots: Reads the sources.
         settings: Bounds and intervals of each machine.
@@ -41,14 +62,14 @@ class Stores:
         name: str,
         spec: Mapping[str, Any],
         *,
-        directory: Path,
+        logs: Logs,
         bus: Bus,
         snapshots: SnapshotReader,
         settings: Settings | None = None,
     ) -> None:
         self.name = name
         self.spec = spec
-        self._directory = directory
+        self._logs = logs
         self._bus = bus
         self._snapshots = snapshots
         self._settings = settings
@@ -64,7 +85,7 @@ class Stores:
         """Restores the default store, and every other that has a log already."""
         default = default_store(self.spec)
         for store in self.spec.get("storage", {}):
-            if store == default or (self._kind(store) != "memory" and self._path(store).exists()):
+            if store == default or await self._exists(store):
                 await self._machine(store)
 
     async def changes(self, message: Message) -> int:
@@ -83,7 +104,7 @@ class Stores:
         if order.kind == "configure":
             return await self._configure(order, message)
         machines = list(self._machines.values())
-        if order.kind != "tick":
+        if order.kind not in ("tick", "forget"):
             machines = [machine for machine in machines if order.queryId in machine.queries()] or machines[:1]
         return max([await machine.control(message) for machine in machines], default=ACKNOWLEDGED)
 
@@ -150,7 +171,7 @@ class Stores:
         """Closes, and removes the logs (the container was deleted)."""
         await self.close()
         for store in self.spec.get("storage", {}):
-            if self._kind(store) != "memory" and self._path(store).exists():
+            if await self._exists(store):
                 await self._log(store).delete()
 
     async def _machine(self, store: str) -> Container:
@@ -163,13 +184,13 @@ class Stores:
             return machine
 
     def _log(self, store: str) -> Log:
-        return MemoryLog() if self._kind(store) == "memory" else SQLiteLog(self._path(store))
+        return self._logs.open(self.name, self.spec, store) if self._durable(store) else MemoryLog()
 
-    def _kind(self, store: str) -> str:
-        return str(self.spec["storage"][store].get("kind", "memory"))
+    async def _exists(self, store: str) -> bool:
+        return self._durable(store) and await self._logs.exists(self.name, self.spec, store)
 
-    def _path(self, store: str) -> Path:
-        return _log_file(self._directory, self.name, self.spec, store)
+    def _durable(self, store: str) -> bool:
+        return str(self.spec["storage"][store].get("kind", "memory")) != "memory"
 
     def _default(self) -> str:
         return default_store(self.spec) or next(iter(self.spec["storage"]))
