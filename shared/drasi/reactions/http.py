@@ -304,7 +304,7 @@ def _failure(error: httpx.TransportError) -> str:
     if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
         return f"the request cannot be sent ({error})"
     if isinstance(error, httpx.RemoteProtocolError):
-        return f"the answer is no HTTP or incomplete ({error})"
+        return "the answer is no HTTP, or incomplete"
     return f"the connection broke before the answer had come ({type(error).__name__})"
 
 
