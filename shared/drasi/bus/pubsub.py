@@ -9,15 +9,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from google.api_core.exceptions import NotFound
-from google.pubsub_v1 import types
-
 from drasi.bus.endpoint import Endpoint, Endpoints
 from drasi.bus.naming import generation_of, label_filter
-from drasi.bus.port import LARGEST_MESSAGE, MOST_ATTRIBUTES, BusUnavailable, Deliver, MessageTooLarge
+from drasi.bus.port import LARGEST_MESSAGE, MOST_ATTRIBUTES, Deliver, MessageTooLarge
 from drasi.bus.provision import EMULATOR_RETENTION, Generation, Policy, Provisioner
-from drasi.bus.pubsub_client import ERRORS, PubSubClient, unavailable
+from drasi.bus.pubsub_client import PubSubClient
 from drasi.bus.pubsub_publisher import PubSubPublisher
+from drasi.bus.pubsub_sender import KEY, PubSubSender
 from drasi.errors import DrasiError
 from drasi.messages import changes as change_messages
 from drasi.messages.changes import Element, Origin, Payload, SourceChange
@@ -27,8 +25,6 @@ _log = logging.getLogger("drasi.bus")
 
 RETIRES: Final = "drasi-retires"
 """Attribute of a marker: the subscription that ends when it delivers it."""
-_KEY: Final = "drasi-ordering-key"
-"""Attribute with the ordering key: the emulator's pushes leave the key out."""
 _LOOK_S = 1.0
 
 
@@ -60,7 +56,7 @@ class PubSubBus:
         self._client = client
         self._endpoints = endpoints
         self._provisioner = Provisioner(client, policy)
-        self._publisher = PubSubPublisher(self._send)
+        self._publisher = PubSubPublisher(PubSubSender(client, self._provisioner, carry_keys=True))
         self._subscribed: dict[str, _Subscribed] = {}
         self._retiring = asyncio.Lock()
 
@@ -130,9 +126,9 @@ class PubSubBus:
         """``deliver``, with what is the bus's own kept from it: markers that end a subscription."""
 
         async def attended(message: Message) -> int:
-            key = message.attributes.get(_KEY)
+            key = message.attributes.get(KEY)
             if key is not None and self._client.emulator:
-                attributes = {name: value for name, value in message.attributes.items() if name != _KEY}
+                attributes = {name: value for name, value in message.attributes.items() if name != KEY}
                 message = replace(message, attributes=attributes, ordering_key=key)
             retired = message.attributes.get(RETIRES)
             if retired is None:
@@ -171,27 +167,6 @@ class PubSubBus:
             await self._endpoints.close()
         await self._publisher.close(drain_s)
         await self._client.close()
-
-    async def _send(self, topic: str, messages: Sequence[Message]) -> Sequence[str]:
-        path = self._provisioner.topic_path(topic)
-        request = types.PublishRequest.pb()(topic=path)
-        for message in messages:
-            attributes = message.attributes
-            if self._client.emulator and message.ordering_key:
-                attributes = {**attributes, _KEY: message.ordering_key}
-            request.messages.add(data=message.data, attributes=attributes, ordering_key=message.ordering_key)
-        for attempt in (1, 2):
-            try:
-                answer = await self._client.publisher.publish(request=types.PublishRequest.wrap(request), **self._client.call())
-                return [*answer.message_ids]
-            except NotFound as error:
-                if attempt == 2:
-                    raise unavailable(f"cannot publish on {topic}", error) from error
-                self._provisioner.forget_topic(topic)
-                await self._provisioner.make_topic(topic)
-            except ERRORS as error:
-                raise unavailable(f"cannot publish on {topic}", error) from error
-        raise BusUnavailable(f"cannot publish on {topic}")
 
     async def _arrange(self, subscription: str, there: Sequence[Generation]) -> None:
         """The oldest generation delivers; those behind it collect until a marker says that it has delivered what they lack."""

@@ -72,10 +72,10 @@ class PubSubClient:
         self._subscriber: SubscriberAsyncClient | None = None
 
     @classmethod
-    def of(cls, project: str, variables: Mapping[str, str] | None = None) -> PubSubClient:
+    def of(cls, project: str, variables: Mapping[str, str] | None = None, *, patience_s: float = 60.0) -> PubSubClient:
         """As the environment says: ``PUBSUB_EMULATOR_HOST`` names the emulator."""
         variables = os.environ if variables is None else variables
-        return cls(project, emulator=variables.get("PUBSUB_EMULATOR_HOST") or None)
+        return cls(project, emulator=variables.get("PUBSUB_EMULATOR_HOST") or None, patience_s=patience_s)
 
     @property
     def publisher(self) -> PublisherAsyncClient:

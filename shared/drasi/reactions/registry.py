@@ -20,6 +20,8 @@ _BUILT = {
     "Http": "drasi.reactions.http",
     "SSE": "drasi.reactions.sse",
     "Debug": "drasi.reactions.debug",
+    "StoredProc": "drasi.reactions.storedproc.kind",
+    "PubSub": "drasi.reactions.pubsub",
 }
 """Kind → the module whose ``KIND`` it is."""
 
@@ -31,7 +33,8 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "StorageQueue": (),
     "Debezium": (),
     "Gremlin": (),
-    "StoredProc": ("storedproc-postgres", "storedproc-mysql", "storedproc-mssql"),
+    "storedproc-mysql": (),
+    "storedproc-mssql": (),
     "Dataverse": (),
     "MCP": ("mcp",),
     "SyncVectorStore": (),
@@ -47,7 +50,6 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "Dashboard": ("dashboard",),
     "Profiler": ("profiler",),
     "Application": ("application",),
-    "PubSub": (),
     "Firestore": (),
 }
 """Kinds that are known by name, with their aliases, and not built yet."""

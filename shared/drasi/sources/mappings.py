@@ -13,7 +13,7 @@ from drasi.errors import DrasiError
 from drasi.messages.changes import Element, Origin, Payload, SourceChange
 from drasi.sources.instants import FORMATS, to_ns
 from drasi.sources.properties import in_range
-from drasi.templates import RenderError, Template, TemplateError, parse
+from drasi.templates import RenderError, Template, TemplateError, fill_each, parse, parse_each
 from drasi.templates.functions import as_text
 
 OPERATIONS: Final[Mapping[str, Literal["i", "u", "d"]]] = {"insert": "i", "update": "u", "delete": "d"}
@@ -136,7 +136,7 @@ class _Mapping:
         if self.relation and self.start is not None and self.end is not None:
             element.startId = self._text(self.start, "from", context)
             element.endId = self._text(self.end, "to", context)
-        properties = _filled(self.properties, context)
+        properties = fill_each(self.properties, context)
         if not isinstance(properties, dict):
             raise MappingError(f"{self.path}.template.properties: the template gives no object")
         element.properties = in_range(properties)
@@ -275,24 +275,7 @@ def _template(value: Any, path: str) -> Template:
 
 
 def _parsed(value: Any, path: str) -> Any:
-    """Texts at any depth become templates."""
-    if isinstance(value, str):
-        return _template(value, path) if value else value
-    if isinstance(value, Mapping):
-        return {str(name): _parsed(item, f"{path}.{name}") for name, item in value.items()}
-    if isinstance(value, list):
-        return [_parsed(item, f"{path}[{index}]") for index, item in enumerate(value)]
-    return value
-
-
-def _filled(value: Any, context: Mapping[str, Any]) -> Any:
-    if isinstance(value, Template):
-        return value.value(context)
-    if isinstance(value, dict):
-        return {name: _filled(item, context) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_filled(item, context) for item in value]
-    return value
+    return parse_each(value, lambda at, error: InvalidMapping(f"{path}{at}: {error.message}", hint=error.hint))
 
 
 def _at(context: Mapping[str, Any], path: str) -> Any:

@@ -205,3 +205,36 @@ def _descend(value: Any, parts: Sequence[str | int]) -> Any:
         else:
             return None
     return value
+
+
+def parse_each(value: Any, wrong: Callable[[str, TemplateError], Exception], path: str = "") -> Any:
+    """A value of a manifest with the texts in it, at any depth, as templates; what is no text stays.
+
+    Args:
+        wrong: Makes the error to raise of the path within the value and what is wrong there.
+    """
+    if isinstance(value, str) and value:
+        try:
+            return parse(value)
+        except TemplateError as error:
+            raise wrong(path, error) from None
+    if isinstance(value, Mapping):
+        return {str(name): parse_each(item, wrong, f"{path}.{name}") for name, item in value.items()}
+    if isinstance(value, list):
+        return [parse_each(item, wrong, f"{path}[{index}]") for index, item in enumerate(value)]
+    return value
+
+
+def fill_each(value: Any, context: Mapping[str, Any]) -> Any:
+    """What ``parse_each`` made, with the value of each template.
+
+    Raises:
+        RenderError: As ``Template.render``.
+    """
+    if isinstance(value, Template):
+        return value.value(context)
+    if isinstance(value, dict):
+        return {name: fill_each(item, context) for name, item in value.items()}
+    if isinstance(value, list):
+        return [fill_each(item, context) for item in value]
+    return value
