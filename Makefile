@@ -17,7 +17,7 @@ $(VENV)/.run: pyproject.toml requirements.lock
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -r requirements.txt -e '.[serve,gcp,infra,test,lint]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -r requirements.txt -e '.[dev]'
 	@touch $@
 
 install: $(VENV)/.dev ## the environment with everything for development
@@ -41,7 +41,7 @@ bench: $(VENV)/.dev ## the figures of the README, beside their peers
 
 lock: ## exact versions of everything, from a fresh environment
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/python -m pip install --quiet -r requirements.txt -e '.[serve,gcp,infra,test,lint]'
+	build/lock/bin/python -m pip install --quiet -r requirements.txt -e '.[dev]'
 	build/lock/bin/python -m pip freeze --exclude-editable --exclude drasi > requirements.lock
 	rm -rf build/lock
 
