@@ -57,6 +57,7 @@ from drasi.values import to_wire
 _log = logging.getLogger(__name__)
 _STATES = {"running": "running", "bootstrapping": "bootstrapping", "stopped": "stopped", "failed": "stopped"}
 _PAGE = 500
+_FOLLOW_S = 5.0
 
 
 class Container:
@@ -323,6 +324,10 @@ class Container:
             if message.ts_ns is None:
                 raise ValueError("tick: ts_ns is missing")
             return Tick(message.ts_ns)
+        if message.kind == "forget":
+            if not message.source:
+                raise ValueError("forget: source is missing")
+            return Forget(message.source, message.elements)
         query = message.queryId
         if not query:
             raise ValueError(f"{message.kind}: queryId is missing")
@@ -411,10 +416,11 @@ class Container:
         while (self._readers or self._bootstraps.active) and not self._closing:
             number = self._machine.number
             try:
-                await self._log.changed(number)
+                # Not for ever: the last reader may have gone.
+                await asyncio.wait_for(self._log.changed(number), _FOLLOW_S)
                 if self._machine.number == number:
                     await self._writer.catch_up()
-            except DrasiError:
+            except (DrasiError, TimeoutError):
                 # Shown in the status; looked at again.
                 pass
             await self._sleep(pause)
