@@ -214,7 +214,7 @@ def test_a_replay_that_disagrees_is_noticed() -> None:
     wrong = [Derived(each.entry, each.query, each.first, b"x" * 16, each.events) for each in derived]
     again.apply(last.number, Entry(steps.entries[-1].at_ns, "i", b"n", 0, [], wrong, SEMANTIC_VERSION))
     (mismatch,) = again.mismatches
-    assert (mismatch.query, mismatch.entry) == ("q", derived[0].entry)
+    assert (mismatch.query, mismatch.first, mismatch.last) == ("q", derived[0].first, derived[0].last)
     assert again.diverged("q", derived[0].first)
     assert not again.diverged("q", derived[0].first - 1)
 

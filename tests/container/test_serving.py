@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import zstandard
 
-from drasi.container import LocalReader, Settings, SnapshotPart, SourceMissing
+from drasi.container import Settings, SnapshotPart, SourceMissing
 from drasi.container.events import Event, rows_event
 from drasi.container.labels import NOTHING, Wanted
 from drasi.container.publisher import BY_REFERENCE, MOST_EVENTS, document_of, messages_of, topic_of
@@ -107,18 +107,6 @@ async def test_the_labels_asked_of_a_source() -> None:
         assert system.container.labels("db") == (frozenset({"Room", "Floor"}), frozenset({"PART_OF"}))
         await system.configure("all", "MATCH (n) RETURN count(*) AS n")
         assert system.container.labels("db") == (None, frozenset({"PART_OF"}))
-
-
-async def test_a_reader_over_all_containers() -> None:
-    async with System() as system:
-        await system.configure("rooms", ROOMS)
-        reader = LocalReader({"default": system.container})
-        view = await reader.view("rooms")
-        await system.send(node("i", 1, "r1", name="a", temp=30))
-        assert len(await reader.read_events("rooms", view.sequence, 10)) == 1
-        assert (await anext(reader.events("rooms", view.sequence))).sequence == view.sequence + 1
-        with pytest.raises(QueryNotFound):
-            await reader.view("none")
 
 
 # --- control messages ---

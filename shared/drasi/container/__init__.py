@@ -2,12 +2,11 @@
 
 ``machine`` is that state machine, without I/O and without a clock: the same entries give the same events, byte for byte. Around it
 ``writer`` commits entries, ``publisher`` publishes what they gave, ``snapshot`` keeps the state, ``bootstrap`` reads sources,
-``reader`` serves rows and events; ``container`` puts them together.
+``tail`` serves events; ``container`` puts them together.
 """
 
 from drasi.container.container import Container
 from drasi.container.port import SnapshotPart, SnapshotReader, SourceMissing
-from drasi.container.reader import LocalReader
 from drasi.container.settings import Settings
 
-__all__ = ["Container", "LocalReader", "Settings", "SnapshotPart", "SnapshotReader", "SourceMissing"]
+__all__ = ["Container", "Settings", "SnapshotPart", "SnapshotReader", "SourceMissing"]

@@ -9,6 +9,7 @@ queries are never held, and need no part: they get every change as it comes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
 
@@ -33,6 +34,7 @@ class Fate(Enum):
     IGNORE = "nobody wants it"
 
 
+@dataclass(slots=True)
 class Build:
     """One reading of one source: some labels of it, part by part.
 
@@ -43,21 +45,18 @@ class Build:
         renew: The labels were held before: what the parts say replaces what is in the graph, what they do not have goes.
     """
 
-    __slots__ = ("cursor", "done", "marked", "number", "offset", "position", "read", "renew", "source", "total", "ts_ns", "wanted")
-
-    def __init__(self, number: int, source: str, wanted: Wanted, *, renew: bool) -> None:
-        self.number = number
-        self.source = source
-        self.wanted = wanted
-        self.renew = renew
-        self.cursor: str | None = None
-        self.offset = 0
-        self.position: dict[str, str] = {}
-        self.ts_ns = 0
-        self.done = 0
-        self.total: int | None = None
-        self.read = False
-        self.marked = True
+    number: int
+    source: str
+    wanted: Wanted
+    renew: bool
+    cursor: str | None = None
+    offset: int = 0
+    position: dict[str, str] = field(default_factory=dict)
+    ts_ns: int = 0
+    done: int = 0
+    total: int | None = None
+    read: bool = False
+    marked: bool = True
 
     def continues(self, part: Part) -> bool:
         """Whether the part is the next one; any instance may read, only one counts."""
@@ -84,26 +83,13 @@ class Build:
             self.marked = part.marked
 
     def plain(self) -> list[Any]:
-        return [
-            self.number,
-            self.source,
-            self.wanted.plain(),
-            self.renew,
-            self.cursor,
-            self.offset,
-            self.position,
-            self.ts_ns,
-            self.done,
-            self.total,
-            self.read,
-            self.marked,
-        ]
+        number, source, wanted, *rest = (getattr(self, each.name) for each in fields(self))
+        return [number, source, wanted.plain(), *rest]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Build:
-        build = cls(plain[0], plain[1], Wanted.of(plain[2]), renew=plain[3])
-        (build.cursor, build.offset, build.position, build.ts_ns, build.done, build.total, build.read, build.marked) = plain[4:]
-        return build
+        number, source, wanted, *rest = plain
+        return cls(number, source, Wanted.of(wanted), *rest)
 
 
 class Reconciliation:
@@ -261,11 +247,7 @@ def folded(element: Element | None, changes: Iterable[SourceChange]) -> tuple[El
     return element, time_ms
 
 
-def decode_elements(data: bytes) -> list[Element]:
-    return _decode_elements(data)
-
-
-_decode_elements = msgspec.json.Decoder(list[Element]).decode
+decode_elements = msgspec.json.Decoder(list[Element]).decode
 
 
 def _named(labels: list[str], change: SourceChange) -> bool:

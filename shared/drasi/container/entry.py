@@ -6,6 +6,7 @@ served after a restart without evaluating anything, each run of events with a di
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
 
 import msgspec
@@ -229,14 +230,9 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Entry).decode
-_decode_item = msgspec.msgpack.Decoder(AnyItem).decode
 
 encode_item = _encode
-
-
-def decode_item(data: bytes) -> AnyItem:
-    item: AnyItem = _decode_item(data)
-    return item
+decode_item: Callable[[bytes], AnyItem] = msgspec.msgpack.Decoder(AnyItem).decode
 
 
 def encode(entry: Entry) -> bytes:

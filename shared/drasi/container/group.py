@@ -48,10 +48,6 @@ class Group:
         self.chunks = Chunks(f"graph/{number}", engine.CHUNKS, engine.dump)
 
     @property
-    def sources(self) -> list[str]:
-        return [source for source, _ in self.key[0]]
-
-    @property
     def transaction(self) -> bool:
         return self.key[1]
 

@@ -17,6 +17,9 @@ from drasi.engine.changes import Change
 from drasi.engine.graph import RelationRecord
 from drasi.messages.changes import Element
 
+_ROWS = 1_000
+"""Of one event, while the first rows of a query appear."""
+
 
 class Lifecycle:
     """Applies control messages and parts of bootstraps to a state."""
@@ -213,9 +216,8 @@ class Lifecycle:
             return
         query.rows = 0
         if whole is not None:
-            size = state.settings.rows_per_event
-            for start in range(0, len(whole.changes), size):
-                state.emit([(query.id, Diff(whole.shape, whole.changes[start : start + size], 0))])
+            for start in range(0, len(whole.changes), _ROWS):
+                state.emit([(query.id, Diff(whole.shape, whole.changes[start : start + _ROWS], 0))])
         state.control(query, "bootstrapCompleted")
         query.state = "running"
         state.control(query, "running")

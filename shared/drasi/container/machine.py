@@ -40,6 +40,9 @@ from drasi.container.settings import Settings
 from drasi.container.state import Outcome, State
 from drasi.engine import Engine
 
+_CLOCK_AHEAD_MS = 300_000
+"""A change's time counts for the clock at most this far beyond the entry's instant."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
@@ -48,8 +51,6 @@ class Mismatch:
     query: str
     first: int
     last: int
-    entry: int
-    same_version: bool
 
 
 class Machine(State):
@@ -76,7 +77,7 @@ class Machine(State):
         self.number = number
         self.at_ns = entry.at_ns
         self.at_ms = entry.at_ns // 1_000_000
-        self.horizon_ms = self.at_ms + self.settings.clock_ahead_ms
+        self.horizon_ms = self.at_ms + _CLOCK_AHEAD_MS
         self._verify(entry)
         self.version = max(self.version, entry.version)
         self.watermarks.expire(self.at_ms)
@@ -116,10 +117,7 @@ class Machine(State):
                 continue
             self.uncarried_bytes -= mine.size
             if mine.digest != derived.digest:
-                last = max(mine.last, derived.last)
-                self.mismatches.append(
-                    Mismatch(derived.query, derived.first, last, derived.entry, same_version=entry.version == self.version)
-                )
+                self.mismatches.append(Mismatch(derived.query, derived.first, max(mine.last, derived.last)))
 
     def _guarded(self, item: AnyItem) -> None:
         try:

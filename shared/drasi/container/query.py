@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import msgspec
@@ -75,20 +75,8 @@ class Query:
             del self.marks[1::2]
 
     def plain(self) -> list[Any]:
-        return [
-            self.id,
-            self.version,
-            self.spec,
-            self.sequence,
-            self.state,
-            self.timestamp,
-            self.group,
-            self.frozen,
-            self.error,
-            self.since_ns,
-            self.rows,
-            self.marks,
-        ]
+        """All but the definition, which the spec gives again."""
+        return [getattr(self, each.name) for each in fields(self)[:-1]]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Query:

@@ -17,12 +17,9 @@ class Settings:
         inline_bytes: Events up to this size travel in entries, larger ones are documents of the log.
         snapshot_entries, snapshot_bytes: A snapshot is written when the log has grown by so many entries or bytes since the last.
         snapshots_kept: So many snapshots are kept; the log is trimmed behind the oldest.
-        log_retention_s, log_bytes: How far back the log is kept for readers of events; bytes None: as the log says.
-        clock_ahead_ms: A change's time counts for the clock at most this far beyond the entry's instant.
+        log_bytes: How much of the log is kept for readers of events, for a week; None: as the log says.
         marker_s: The last part of a bootstrap is read again if its marker has not come by then.
         follow_s: A replica reads the log at least this often while it has readers; None: only when asked for what it does not have.
-        rows_per_event: Rows of one ``change`` event while bootstrapping.
-        idempotency_s, tombstone_s, silence_s: How long keys, positions of deleted elements, and silent watermarks are kept.
     """
 
     entry_bytes: int = 1_000_000
@@ -34,12 +31,6 @@ class Settings:
     snapshot_entries: int = 5_000
     snapshot_bytes: int = 16_000_000
     snapshots_kept: int = 2
-    log_retention_s: int = 604_800
     log_bytes: int | None = None
-    clock_ahead_ms: int = 300_000
     marker_s: float = 10.0
     follow_s: float | None = 0.5
-    rows_per_event: int = 1_000
-    idempotency_s: int = 86_400
-    tombstone_s: int = 3_600
-    silence_s: int = 604_800

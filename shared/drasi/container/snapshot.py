@@ -17,6 +17,7 @@ from drasi.log.snapshots import Manifest, SnapshotTorn, SnapshotWriter, newest_f
 _MOST_TRAIL = 512
 _MOST_READING = 50_000
 _POSTPONE = 16
+_RETENTION_S = 604_800
 _SLICE_S = 0.004
 
 
@@ -25,6 +26,7 @@ class Snapshots:
 
     Attributes:
         newest: The last one written or restored from.
+        written: Bytes of the log since its beginning.
         problem: Why the last attempt failed.
     """
 
@@ -35,19 +37,14 @@ class Snapshots:
         self._instance = instance
         self.newest: Manifest | None = None
         self.problem: DrasiError | None = None
-        self._written = 0
+        self.written = 0
         self._entries_since = 0
         self._bytes_since = 0
         self._attempts = 0
 
-    @property
-    def written(self) -> int:
-        """Bytes of the log since its beginning."""
-        return self._written
-
     def applied(self, size: int) -> None:
         """An entry of this size was applied."""
-        self._written += size
+        self.written += size
         self._bytes_since += size
         self._entries_since += 1
 
@@ -83,7 +80,7 @@ class Snapshots:
             # Another instance swept it away, and its chunks with it.
             previous = None
         frozen = Frozen(machine, previous)
-        entries, size, total = self._entries_since, self._bytes_since, self._written
+        entries, size, total = self._entries_since, self._bytes_since, self.written
         written = False
         try:
             # Its events could not be derived again from behind it: they must be out first.
@@ -117,7 +114,7 @@ class Snapshots:
         through = 0
         for number, at_ns, written in (*newest.trail, (newest.number, newest.at_ns, newest.written)):
             age_s = (newest.at_ns - at_ns) / 1e9
-            superfluous = age_s > self._settings.log_retention_s or newest.written - written > most
+            superfluous = age_s > _RETENTION_S or newest.written - written > most
             if number <= oldest.number and superfluous and age_s >= self._log.retain_s:
                 through = max(through, number)
         if through:
@@ -152,7 +149,7 @@ class Snapshots:
                 continue
             complete(machine)
             self.newest = manifest
-            self._written = manifest.written
+            self.written = manifest.written
             self._entries_since = self._bytes_since = 0
             self._publisher.reset(manifest.number)
             return machine
@@ -162,7 +159,7 @@ class Snapshots:
                 hint="delete the container's log and apply its queries again: they bootstrap from their sources",
             )
         self.newest = None
-        self._written = self._entries_since = self._bytes_since = 0
+        self.written = self._entries_since = self._bytes_since = 0
         self._publisher.reset(0)
         return Machine(self._settings)
 

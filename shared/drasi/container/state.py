@@ -77,11 +77,7 @@ class State:
         self.queries: dict[str, Query] = {}
         self.retired: dict[str, int] = {}
         self.groups: dict[int, Group] = {}
-        self.watermarks = Watermarks(
-            silence_ms=settings.silence_s * 1000,
-            tombstone_ms=settings.tombstone_s * 1000,
-            key_ms=settings.idempotency_s * 1000,
-        )
+        self.watermarks = Watermarks()
         self.letters = DeadLetters()
         self.uncarried: dict[tuple[int, str, int], Derived] = {}
         self.uncarried_bytes = 0
@@ -104,7 +100,7 @@ class State:
         """Groups came or went."""
         self.by_source = {}
         for group in self.groups.values():
-            for source in group.sources:
+            for source, _ in group.key[0]:
                 self.by_source.setdefault(source, []).append(group)
 
     # --- events ---

@@ -46,7 +46,8 @@ def query_status(machine: Machine, query: Query, progress: Mapping[int, Progress
     }
     if group is not None:
         status["clockMs"] = group.engine.clock
-        status["rowErrors"] = _row_errors(query, group)
+        errors = row_errors(machine, query)
+        status["rowErrors"] = {"count": len(errors), "sample": errors[:_SAMPLE]}
     if builds and query.state == "bootstrapping":
         status["bootstrap"] = _bootstrap(builds)
     return status
@@ -56,7 +57,15 @@ def row_errors(machine: Machine, query: Query) -> list[dict[str, Any]]:
     group = machine.groups.get(query.group) if query.group is not None else None
     if group is None or query.id not in group.engine.names():
         return []
-    return [_row_error(error) for error in group.engine.errors(query.id)]
+    return [
+        {
+            "type": error.type,
+            "detail": error.detail,
+            "message": error.message,
+            "elements": [{"source": source, "id": id_} for source, id_ in error.elements],
+        }
+        for error in group.engine.errors(query.id)
+    ]
 
 
 def dead_letter(letter: Letter) -> dict[str, Any]:
@@ -125,17 +134,3 @@ def _bootstrap(builds: list[Build]) -> dict[str, Any]:
         found["total"] = build.total
         found["percent"] = 100 if not build.total else min(100, build.done * 100 // build.total)
     return found
-
-
-def _row_errors(query: Query, group: Group) -> dict[str, Any]:
-    errors = list(group.engine.errors(query.id)) if query.id in group.engine.names() else []
-    return {"count": len(errors), "sample": [_row_error(error) for error in errors[:_SAMPLE]]}
-
-
-def _row_error(error: Any) -> dict[str, Any]:
-    return {
-        "type": error.type,
-        "detail": error.detail,
-        "message": error.message,
-        "elements": [{"source": source, "id": id_} for source, id_ in error.elements],
-    }

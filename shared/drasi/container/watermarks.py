@@ -10,6 +10,12 @@ BY_ELEMENT = "@element"
 """Partition in which positions order the changes of each element by itself."""
 
 _HOUR_MS = 3_600_000
+_SILENCE_MS = 168 * _HOUR_MS
+"""So long a silent partition's position is kept,"""
+_TOMBSTONE_MS = _HOUR_MS
+"""and the position of a deleted element,"""
+_KEY_MS = 24 * _HOUR_MS
+"""and an idempotency key."""
 
 
 class Watermarks:
@@ -18,10 +24,7 @@ class Watermarks:
     A change at or below the watermark of its partition has been applied before. Times are instants of entries.
     """
 
-    def __init__(self, *, silence_ms: int, tombstone_ms: int, key_ms: int) -> None:
-        self._silence_ms = silence_ms
-        self._tombstone_ms = tombstone_ms
-        self._key_ms = key_ms
+    def __init__(self) -> None:
         self._marks: dict[str, dict[str, list[Any]]] = {}
         self._swept_ms = 0
         self.elements = Sharded("position")
@@ -35,9 +38,6 @@ class Watermarks:
 
     def positions(self, source: str) -> dict[str, str]:
         return {partition: mark[0] for partition, mark in self._marks.get(source, {}).items()}
-
-    def sources(self) -> list[str]:
-        return list(self._marks)
 
     def admit(self, source: str, partition: str, position: str, at_ms: int) -> bool:
         """Whether a change at ``position`` is new; if so, it is seen from now on."""
@@ -82,14 +82,14 @@ class Watermarks:
         self._swept_ms = hour
         for source, marks in list(self._marks.items()):
             # The partition of a source without partitions is its one stream: silence there means that nothing happened.
-            for partition in [name for name, mark in marks.items() if name and mark[1] < at_ms - self._silence_ms]:
+            for partition in [name for name, mark in marks.items() if name and mark[1] < at_ms - _SILENCE_MS]:
                 del marks[partition]
             if not marks:
                 del self._marks[source]
-        for bucket in [bucket for bucket in self._keys_by_hour if (bucket + 1) * _HOUR_MS <= at_ms - self._key_ms]:
+        for bucket in [bucket for bucket in self._keys_by_hour if (bucket + 1) * _HOUR_MS <= at_ms - _KEY_MS]:
             for key in self._keys_by_hour.pop(bucket):
                 self.keys.drop(key)
-        for bucket in [bucket for bucket in self._removed if (bucket + 1) * _HOUR_MS <= at_ms - self._tombstone_ms]:
+        for bucket in [bucket for bucket in self._removed if (bucket + 1) * _HOUR_MS <= at_ms - _TOMBSTONE_MS]:
             for key in self._removed.pop(bucket):
                 known = self.elements.get(key)
                 if known is not None and known[1] and known[1] // _HOUR_MS == bucket:

@@ -17,11 +17,11 @@ import zstandard
 from drasi.container import entry as entries
 from drasi.container.entry import AnyItem, Changes, Entry, Fragment, NewerEntry, Replay, encode_item, size_of
 from drasi.container.machine import Machine
-from drasi.container.publisher import Answer, Publisher
+from drasi.container.publisher import Publisher
 from drasi.container.settings import Settings
 from drasi.container.state import Outcome
 from drasi.errors import DrasiError
-from drasi.log.port import EntryExists, Log, LogEntry, LogFull, LogTrimmed, LogUnavailable
+from drasi.log.port import Log, LogEntry, LogFull, LogTrimmed, LogUnavailable
 
 DONE = 204
 BUSY = 429
@@ -54,14 +54,11 @@ class _Attempt:
     waiting: list[_Waiting] = field(default_factory=list)
 
 
-Applied = Callable[[Outcome, int], None]
-"""Called after every entry, one's own or another's, with its size."""
-
-
 class Writer:
     """Advances a machine by its log.
 
     Args:
+        applied: Called after every entry, one's own or another's, with its size.
         settled: Called when this instance is where the log is, as far as it knows.
         restore: Loads the state from the newest snapshot when the log no longer reaches back to where this instance stands.
     """
@@ -75,7 +72,7 @@ class Writer:
         instance: str,
         clock: Callable[[], int],
         settings: Settings,
-        applied: Applied,
+        applied: Callable[[Outcome, int], None],
         settled: Callable[[], None],
         restore: Callable[[], Awaitable[Machine]],
     ) -> None:
@@ -350,6 +347,3 @@ def _status(item: AnyItem, outcome: Outcome) -> int:
     if isinstance(item, Replay):
         return outcome.replayed.get(item.letter, DONE)
     return DONE
-
-
-__all__ = ["BUSY", "DONE", "LATER", "Answer", "EntryExists", "Writer"]
