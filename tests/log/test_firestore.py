@@ -16,6 +16,7 @@ from drasi.container import Settings
 from drasi.firestore.client import FirestoreClient
 from drasi.firestore.metering import Meter
 from drasi.log.firestore import FirestoreLog
+from drasi.log.firestore_logs import FirestoreLogs
 from drasi.log.port import EntryExists, LogDamaged, LogLost, LogTrimmed, LogUnavailable
 from drasi.log.snapshots import manifests
 from drasi.messages.changes import SourceChange
@@ -365,9 +366,17 @@ async def test_a_firestore_that_comes_back_empty_is_noticed_within_ten_seconds_a
     async with System(log) as system:
         await system.configure("q", ROOMS)
         assert await system.send(node("i", 1, "r1", name="r1", temp=21)) == 204
+        # And one that does not look, but creates as soon as it can.
+        blind = FirestoreLog(client, path(), watch_s=3600)
+        await blind.create(1, b"1")
+        blind._watching.cancel()  # type: ignore[union-attr]
         emulator.stop()
         emulator.begin()
         await until(emulator.listens, 60)
+        with pytest.raises((LogLost, LogUnavailable)):
+            await blind.create(2, b"2")
+        assert await client.ids(f"{blind.path}/drasi-log") == []
+        await blind.close()
         await until(lambda: "LogLost" in system.container.status()["messages"], 10)
         assert not system.container.ready()
         assert "apply the queries again" in system.container.status()["messages"]["LogLost"]
@@ -381,16 +390,23 @@ async def test_a_firestore_that_comes_back_empty_is_noticed_within_ten_seconds_a
     await client.close()
 
 
-async def test_who_creates_right_after_firestore_came_back_empty_is_refused(emulator: Emulator) -> None:
-    client = FirestoreClient("drasi-test", emulator=emulator.host)
-    where = path()
-    log = FirestoreLog(client, where, watch_s=3600)
-    await log.create(1, b"1")
-    log._watching.cancel()  # type: ignore[union-attr]
-    emulator.stop()
-    emulator.start()
-    with pytest.raises((LogLost, LogUnavailable)):
-        await log.create(2, b"2")
-    assert await client.ids(f"{where}/drasi-log") == []
-    await log.close()
-    await client.close()
+async def test_the_logs_of_a_container_by_its_manifest(client: FirestoreClient) -> None:
+    logs = FirestoreLogs(client)
+    name = path().partition("/")[0]
+    spec = {
+        "storage": {
+            "durable": {"kind": "firestore"},
+            "other": {"kind": "firestore", "collectionPrefix": "x/y", "database": "second"},
+        }
+    }
+    first, second = logs.open(name, spec, "durable"), logs.open(name, spec, "other")
+    assert (first.path, second.path) == (f"drasi-{name}/durable", "x%2Fy/other")
+    assert not await logs.exists(name, spec, "durable")
+    await first.create(1, b"1")
+    assert await logs.exists(name, spec, "durable")
+    assert await second.head() == 0
+    for log in (first, second):
+        await log.delete()
+    assert not await logs.exists(name, spec, "durable")
+    await logs.close()
+    assert await client.ids("nothing") == [], "the client of the installation stays open"

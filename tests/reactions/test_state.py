@@ -10,15 +10,21 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from drasi.reactions.firestore_state import FirestoreState
 from drasi.reactions.memory_state import MemoryState
 from drasi.reactions.sqlite_state import SqliteStates
 from drasi.reactions.state import DeadLetter, Progress, ReactionState, StateConflict, StateUnavailable
+from tests.emulator.place import firestore
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "firestore"])
 async def state(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ReactionState]:
     if request.param == "memory":
         yield MemoryState()
+        return
+    if request.param == "firestore":
+        async with firestore() as place:
+            yield FirestoreState(place.client, "r", place.root)
         return
     states = SqliteStates(tmp_path / "drasi.db")
     yield states.of("r")
@@ -129,3 +135,29 @@ async def test_a_cancelled_write_is_finished(tmp_path: Path) -> None:
         await task
     assert await state.get("q") == Progress(1)
     await states.close()
+
+
+async def test_firestore_keeps_reactions_apart_and_moving_on_costs_one_write_and_no_read() -> None:
+    async with firestore() as place:
+        first, other = FirestoreState(place.client, "a", place.root), FirestoreState(place.client, "b", place.root)
+        await first.put("q", Progress(1), expected=None)
+        await other.put("q", Progress(9), expected=None)
+        place.meter.reset()
+        for sequence in range(2, 12):
+            await first.put("q", Progress(sequence), expected=Progress(sequence - 1))
+        assert (place.meter.calls, place.meter.writes, place.meter.reads) == ({"Commit": 10}, 10, 0)
+        again = FirestoreState(place.client, "a", place.root)
+        assert await again.get("q") == Progress(11)
+        await again.put("q", Progress(12), expected=Progress(11))
+        with pytest.raises(StateConflict):
+            await first.put("q", Progress(13), expected=Progress(11))
+        assert await first.get("q") == Progress(12)
+        assert await other.get("q") == Progress(9)
+
+
+async def test_firestore_that_cannot_be_reached_is_told() -> None:
+    async with firestore("127.0.0.1:9", patience_s=0.1) as place:
+        with pytest.raises(StateUnavailable) as caught:
+            await FirestoreState(place.client, "r", place.root).get("q")
+        assert caught.value.retryable
+        assert "emulator" in caught.value.hint

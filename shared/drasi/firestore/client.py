@@ -158,6 +158,17 @@ class FirestoreClient:
         variables = os.environ if variables is None else variables
         return cls(project, database=database, emulator=variables.get("FIRESTORE_EMULATOR_HOST") or None)
 
+    def beside(self, database: str) -> FirestoreClient:
+        """A client of another database of the same project."""
+        return FirestoreClient(
+            self.project,
+            database=database,
+            emulator=self.emulator,
+            deadline_s=self.deadline_s,
+            patience_s=self._patience_s,
+            interceptors=self._interceptors,
+        )
+
     # --- reading ---
 
     async def read(self, paths: Sequence[str], *, fields: Sequence[str] | None = None) -> tuple[dict[str, Found], datetime]:
@@ -462,6 +473,8 @@ def _value(value: bytes | str | int) -> Value:
 
 def _plain(value: Value) -> Any:
     kind = Value.pb(value).WhichOneof("value_type")
+    if kind == "map_value":
+        return {name: _plain(item) for name, item in value.map_value.fields.items()}
     return getattr(value, kind) if kind in ("bytes_value", "string_value", "integer_value") else None
 
 

@@ -13,6 +13,7 @@ from drasi.sources.port import State, StateConflict
 
 _NAME = "deadLetters"
 _MOST = 1_000
+_MOST_BYTES = 3_000_000
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -34,7 +35,7 @@ _decode = msgspec.json.Decoder(_Kept).decode
 
 
 class DeadLetters:
-    """The newest thousand dead letters of one source, in its state.
+    """The newest thousand dead letters of one source (3 MB of them at most), in its state.
 
     Attributes:
         total: How many there were in all.
@@ -60,7 +61,7 @@ class DeadLetters:
         at = datetime.fromtimestamp(now_ns / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         letter = DeadLetter(digest.hexdigest(), position, error, at, dict(content))
         while not any(kept.id == letter.id for kept in self._kept.letters):
-            kept = _Kept(self._kept.total + 1, [*self._kept.letters, letter][-_MOST:])
+            kept = _Kept(self._kept.total + 1, _newest([*self._kept.letters, letter]))
             value = msgspec.json.encode(kept).decode()
             try:
                 await self._state.put(_NAME, value, expected=self._stored)
@@ -72,3 +73,18 @@ class DeadLetters:
     def list(self) -> list[dict[str, Any]]:
         """Oldest first."""
         return [msgspec.to_builtins(letter) for letter in self._kept.letters]
+
+
+def _newest(letters: list[DeadLetter]) -> list[DeadLetter]:
+    """What fits into one value of every store."""
+    last = letters[-1]
+    if len(msgspec.json.encode(last)) > _MOST_BYTES:
+        size = len(msgspec.json.encode(last.content))
+        letters = [*letters[:-1], msgspec.structs.replace(last, content={"omitted": f"{size} bytes"})]
+    begin = max(0, len(letters) - _MOST)
+    sizes = [len(msgspec.json.encode(letter)) + 1 for letter in letters[begin:]]
+    total = sum(sizes)
+    while total > _MOST_BYTES:
+        total -= sizes[0]
+        del sizes[0]
+    return letters[len(letters) - len(sizes) :]
