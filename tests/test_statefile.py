@@ -80,8 +80,9 @@ async def test_a_file_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
     with pytest.raises(StateUnavailable, match="cannot open"):
         await StateFile.open(tmp_path / "file" / "state.db")
     (tmp_path / "no.db").write_bytes(b"no database" * 500)
-    with pytest.raises(StateUnavailable, match="not a database"):
+    with pytest.raises(StateUnavailable, match="not a database") as raised:
         await StateFile.open(tmp_path / "no.db")
+    assert "--reset" in raised.value.hint
 
 
 async def test_closing_leaves_no_thread_and_refuses_what_comes_later(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ T = TypeVar("T")
 _LARGEST_GROUP = 1_000
 _DEFECTS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)
 
+_DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+
 
 class StateUnavailable(DrasiError):
     """The state file cannot be read or written now (locked, disk full, file gone)."""
@@ -104,9 +106,13 @@ class StateFile:
         try:
             connection = self._connect()
         except (sqlite3.Error, OSError) as error:
-            failure = StateUnavailable(
-                f"cannot open {self.path}: {error}", hint="check that the directory exists and may be written"
+            damaged = getattr(error, "sqlite_errorcode", None) in _DAMAGED
+            hint = (
+                "restore it from a copy, or move it away (drasi run --reset forgets the whole state)"
+                if damaged
+                else "check that the directory exists and may be written"
             )
+            failure = StateUnavailable(f"cannot open {self.path}: {error}", hint=hint)
             self._call(lambda: self._opened.set_exception(failure))
             return
         self._call(lambda: self._opened.set_result(None))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from drasi.embedded.lock import FILE, AlreadyRunning, StateLock
+from drasi.embedded.lock import FILE, AlreadyRunning, StateDirectoryUnusable, StateLock
 
 HOLD = """
 import sys, pathlib
@@ -38,3 +38,16 @@ def test_in_one_process_too(tmp_path: Path) -> None:
         StateLock(tmp_path).acquire()
     with StateLock(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("under", ["", "below"])
+def test_a_directory_that_cannot_be_made_says_which_and_what_to_do(tmp_path: Path, under: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StateDirectoryUnusable, match=str(tmp_path / "file")) as raised:
+        StateLock(tmp_path / "file" / under).acquire()
+    assert "--state" in raised.value.hint
+
+
+def test_the_directory_is_made(tmp_path: Path) -> None:
+    with StateLock(tmp_path / "a" / "b"):
+        assert (tmp_path / "a" / "b" / FILE).is_file()

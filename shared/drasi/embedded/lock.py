@@ -29,6 +29,12 @@ class AlreadyRunning(DrasiError):
         self.holder = holder
 
 
+class StateDirectoryUnusable(DrasiError):
+    """The state directory cannot be made or written."""
+
+    code: ClassVar[str] = "StateDirectoryUnusable"
+
+
 class Holder(msgspec.Struct):
     """Who holds the lock; port 0: it does not listen yet."""
 
@@ -44,12 +50,20 @@ class StateLock:
         self._file = -1
 
     def acquire(self) -> None:
-        """Takes the lock.
+        """Makes the directory if it is not there, and takes the lock.
 
         Raises:
             AlreadyRunning: Another process has it.
+            StateDirectoryUnusable: It cannot be made, or not be written.
         """
-        file = os.open(self._directory / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            file = os.open(self._directory / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StateDirectoryUnusable(
+                f"the state directory {self._directory} cannot be used: {error.strerror} ({error.filename})",
+                hint="give a directory that this user may write with --state",
+            ) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
