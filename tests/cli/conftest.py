@@ -4,6 +4,7 @@ import asyncio
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -43,9 +44,10 @@ class Drasi:
 
 
 @pytest.fixture
-def drasi(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Drasi]:
-    for variable in ("DRASI_URL", "DRASI_TOKEN", "DRASI_NAMESPACE"):
+def drasi(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Drasi]:
+    for variable in ("DRASI_URL", "DRASI_TOKEN", "DRASI_NAMESPACE", "DRASI_STATE", "DRASI_OIDC_ISSUER"):
         monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("DRASI_HOME", str(tmp_path / "home"))
     managed = Managed()
     asyncio.run(managed.installation.restore())
     token = transport.set(httpx.ASGITransport(managed.app, raise_app_exceptions=False))

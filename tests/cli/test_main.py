@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from drasi.cli.main import main
+from drasi.web.access import AUTH
 from tests.cli.conftest import Drasi
 
 VERBS = [
@@ -100,11 +101,24 @@ def test_run_hands_everything_to_the_embedded_system(drasi: Drasi, tmp_path: Pat
     drasi.monkeypatch.setattr("drasi.embedded.serve", serve)
     state = tmp_path / "state"
     assert drasi("run", str(tmp_path), "--port", "0", "--state", str(state), "--reset", "--watch") == 1
-    assert given == {"directories": [tmp_path], "port": 0, "state": state, "reset": True, "watch": True}
+    assert given == {
+        "directories": [tmp_path],
+        "port": 0,
+        "host": "127.0.0.1",
+        "auth": AUTH,
+        "state": state,
+        "reset": True,
+        "watch": True,
+    }
     assert (drasi.out, drasi.err) == ("Drasi runs on http://127.0.0.1:1\n", "Error: Source/clock is wrong\n")
     drasi("run", str(tmp_path), "--quiet")
     assert (drasi.out, drasi.err) == ("", "Error: Source/clock is wrong\n")
     assert given["state"] == Path(".drasi")
+    drasi("run", str(tmp_path), "--insecure-no-auth", "--host", "127.0.0.2")
+    assert (given["auth"], given["host"]) == (False, "127.0.0.2")
+    drasi.monkeypatch.setenv("DRASI_STATE", str(state))
+    drasi("run", str(tmp_path))
+    assert given["state"] == state
     assert drasi("run", str(tmp_path / "nowhere")) == 2
 
 

@@ -9,12 +9,14 @@ from typing import Any, Self
 import httpx
 import msgspec
 
+from drasi.cli.credentials import token_for
 from drasi.cli.options import FAILED, NOT_AUTHORISED, CommandFailed, Session, transport
 from drasi.resources.problems import Problem
 from drasi.resources.resource import KINDS, ROUTE_OF, kind_named
 
 # One answer; streams and waits have their own.
 _PATIENCE_S = 35.0
+_TOKEN_HINT = "give it with --token or DRASI_TOKEN, use 'drasi login', or name the state directory of 'drasi run' with --state"  # noqa: S105
 
 
 class Refused(CommandFailed):
@@ -33,7 +35,8 @@ class Refused(CommandFailed):
         self.reason = f"{status} {httpx.codes.get_reason_phrase(status)}"
         self.body = body
         exit_code = NOT_AUTHORISED if status in (401, 403) else FAILED
-        super().__init__(str(body.get("detail") or self.reason), exit_code=exit_code, hint=str(body.get("hint") or ""))
+        hint = _TOKEN_HINT if status == 401 else str(body.get("hint") or "")
+        super().__init__(str(body.get("detail") or self.reason), exit_code=exit_code, hint=hint)
 
     @property
     def problems(self) -> list[Problem]:
@@ -46,8 +49,9 @@ class Api:
 
     def __init__(self, session: Session) -> None:
         headers = {"Accept": "application/json"}
-        if session.token:
-            headers["Authorization"] = f"Bearer {session.token}"
+        token = token_for(session)
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
         self._session = session
         self._client = httpx.AsyncClient(
             base_url=session.url, headers=headers, timeout=_PATIENCE_S, transport=transport.get(), trust_env=False

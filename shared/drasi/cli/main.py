@@ -23,6 +23,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+tokens = typer.Typer(help="Tokens of the installation.", no_args_is_help=True, rich_markup_mode=None)
+signing_keys = typer.Typer(help="Keys that sign tokens.", no_args_is_help=True, rich_markup_mode=None)
+secrets = typer.Typer(help="Secrets that manifests refer to.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(tokens, name="token")
+app.add_typer(signing_keys, name="keys")
+app.add_typer(secrets, name="secret")
+
 Kind = Annotated[
     str, typer.Argument(metavar="KIND", help="source, query, reaction, querycontainer, sourceprovider, reactionprovider")
 ]
@@ -39,16 +46,32 @@ def run(
     directories: Annotated[
         list[Path], typer.Argument(metavar="DIR...", exists=True, file_okay=True, help="Directories of manifests.")
     ],
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0: any free one.")] = 8080,
-    state: Annotated[Path, typer.Option(help="Directory of the state.")] = Path(".drasi"),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 8080,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
+    state: Annotated[Path, typer.Option(envvar="DRASI_STATE", help="Directory of the state.")] = Path(".drasi"),
     reset: Annotated[bool, typer.Option("--reset", help="Forget the state first.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Apply files when they change.")] = False,
+    insecure_no_auth: Annotated[
+        bool, typer.Option("--insecure-no-auth", help="Ask for no token; only on a loopback address.")
+    ] = False,
 ) -> int:
     """Run the whole system in this process, with the manifests of DIR."""
     from drasi.embedded import serve
+    from drasi.web.access import AUTH
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(serve(directories, port=port, state=state, reset=reset, watch=watch, echo=_echo(session)))
+        return runner.run(
+            serve(
+                directories,
+                port=port,
+                host=host,
+                auth=AUTH and not insecure_no_auth,
+                state=state,
+                reset=reset,
+                watch=watch,
+                echo=_echo(session),
+            )
+        )
 
 
 @command(app, "apply")
@@ -193,6 +216,83 @@ def validate(
     from drasi.cli import check
 
     return check.validate_files(session, places, strict=strict)
+
+
+@command(app, "login")
+async def login_(
+    session: Session,
+    issuer: Annotated[str | None, typer.Option(envvar="DRASI_OIDC_ISSUER", help="The OIDC issuer.", show_default=False)] = None,
+    client_id: Annotated[str, typer.Option(envvar="DRASI_OIDC_CLIENT_ID", help="What the issuer knows us as.")] = "drasi",
+    scope: Annotated[str, typer.Option(help="What the issuer is asked for.")] = "openid profile groups",
+) -> int:
+    """Log in with a browser, here or on another machine."""
+    from drasi.cli import login
+
+    return await login.login(session, issuer, client_id, scope)
+
+
+@command(app, "logout")
+async def logout_(session: Session) -> int:
+    """Forget the token of a login."""
+    from drasi.cli import login
+
+    return await login.logout(session)
+
+
+@command(tokens, "create")
+async def create_token(
+    session: Session,
+    scope: Annotated[list[str], typer.Option(metavar="SCOPE", help="What it allows; may be repeated.")],
+    ttl: Annotated[str, typer.Option(help="How long it lives, at most 24h.")] = "1h",
+    subject: Annotated[str | None, typer.Option(help="Who will use it.", show_default="the user's name")] = None,
+) -> int:
+    """Print a new token of the installation."""
+    from drasi.cli import access
+
+    return await access.create_token(session, scope, ttl, subject)
+
+
+@command(signing_keys, "list")
+async def list_keys(session: Session) -> int:
+    """List the signing keys."""
+    from drasi.cli import access
+
+    return await access.list_keys(session)
+
+
+@command(signing_keys, "rotate")
+async def rotate_keys(
+    session: Session, overlap: Annotated[str, typer.Option(help="How long the keys before it still verify.")] = "24h"
+) -> int:
+    """Make a new signing key."""
+    from drasi.cli import access
+
+    return await access.rotate_keys(session, overlap)
+
+
+SecretName = Annotated[str, typer.Argument(metavar="NAME", help="The secret.")]
+SecretKey = Annotated[str, typer.Argument(metavar="KEY", help="The key in it.")]
+
+
+@command(secrets, "set")
+async def set_secret(
+    session: Session,
+    name: SecretName,
+    key: SecretKey,
+    value: Annotated[str | None, typer.Argument(metavar="[VALUE]", help="Standard input if left out.", show_default=False)] = None,
+) -> int:
+    """Keep a secret; its other keys stay."""
+    from drasi.cli import access
+
+    return await access.set_secret(session, name, key, value)
+
+
+@command(secrets, "delete")
+async def delete_secret(session: Session, name: SecretName, key: SecretKey) -> int:
+    """Forget a key of a secret."""
+    from drasi.cli import access
+
+    return await access.delete_secret(session, name, key)
 
 
 @command(app, "version")

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
@@ -47,6 +48,7 @@ class Session:
     output: Literal["text", "json", "yaml"]
     quiet: bool
     color: bool
+    state: Path = Path(".drasi")
 
     @property
     def on_terminal(self) -> bool:
@@ -114,6 +116,10 @@ _COMMON: dict[str, tuple[Any, Any]] = {
         Annotated[str | None, typer.Option("--token", envvar="DRASI_TOKEN", help="Token of the installation.", show_default=False)],
         None,
     ),
+    "state": (
+        Annotated[Path, typer.Option("--state", envvar="DRASI_STATE", help="State directory of 'drasi run', for its token.")],
+        Path(".drasi"),
+    ),
 }
 
 Command = Callable[..., Awaitable[int] | int]
@@ -132,6 +138,7 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Command],
         common = [
             inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
             for key, (annotation, default) in _COMMON.items()
+            if key not in hints
         ]
 
         @functools.wraps(function)
@@ -143,6 +150,7 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Command],
                 output=given.pop("output"),
                 quiet=given.pop("quiet"),
                 color=not given.pop("no_color") and "NO_COLOR" not in os.environ,
+                state=given["state"] if "state" in hints else given.pop("state"),
             )
             result = function(session, **given)
             raise typer.Exit(result if isinstance(result, int) else asyncio.run(_awaited(result)))

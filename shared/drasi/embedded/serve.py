@@ -13,6 +13,7 @@ import structlog
 
 from drasi.embedded import manifests
 from drasi.embedded.example import Driver, Example, find
+from drasi.embedded.identity import TOKEN_FILE, read_token
 from drasi.embedded.lock import StateLock
 from drasi.embedded.logs import configure_logs
 from drasi.embedded.reset import reset_state
@@ -21,6 +22,9 @@ from drasi.embedded.system import DRAIN_S, EmbeddedSystem
 from drasi.errors import DrasiError
 from drasi.resources.apply import Outcome
 from drasi.resources.resource import CONTINUOUS_QUERY
+from drasi.web.access import AUTH
+from drasi.web.guard import is_loopback
+from drasi.web.sign_in import address_with
 
 _WATCH_S = 0.5
 _PROGRESS_S = 0.1
@@ -34,6 +38,8 @@ async def serve(
     directories: Sequence[str | Path],
     *,
     port: int = 8080,
+    host: str = HOST,
+    auth: bool = AUTH,
     state: str | Path = ".drasi",
     reset: bool = False,
     watch: bool = False,
@@ -44,7 +50,9 @@ async def serve(
 
     Args:
         directories: Directories (or files) of manifests; a directory may bring an example along (``drasi.embedded.example``).
-        port: On 127.0.0.1; 0 takes a free one.
+        port: 0 takes a free one.
+        host: The address to listen on.
+        auth: Whether requests need a token. Without, ``host`` must be loopback.
         state: The state directory; made if it is not there.
         reset: Forget what an earlier run kept there.
         watch: Apply manifests again when their files change.
@@ -55,7 +63,7 @@ async def serve(
         The exit code: 0 after a clean stop, 1 if it could not start.
     """
     configure_logs()
-    run = _Run([Path(directory) for directory in directories], port, Path(state), reset, watch, echo, drive)
+    run = _Run([Path(directory) for directory in directories], host, port, auth, Path(state), reset, watch, echo, drive)
     try:
         return await run.main()
     except DrasiError as error:
@@ -64,9 +72,22 @@ async def serve(
 
 
 class _Run:
-    def __init__(self, directories: list[Path], port: int, state: Path, reset: bool, watch: bool, echo: Echo, drive: bool) -> None:
+    def __init__(
+        self,
+        directories: list[Path],
+        host: str,
+        port: int,
+        auth: bool,
+        state: Path,
+        reset: bool,
+        watch: bool,
+        echo: Echo,
+        drive: bool,
+    ) -> None:
         self._directories = directories
+        self._host = host
         self._port = port
+        self._auth = auth
         self._state = state
         self._reset = reset
         self._watch = watch
@@ -75,16 +96,21 @@ class _Run:
         self._stopping = asyncio.Event()
 
     async def main(self) -> int:
+        loopback = is_loopback(f"[{self._host}]" if ":" in self._host else self._host)
+        if not (self._auth or loopback):
+            raise Unprotected(
+                f"without tokens nothing is served on {self._host}", hint="leave out --insecure-no-auth, or listen on 127.0.0.1"
+            )
         for directory in self._directories:
             if not directory.exists():
                 raise DirectoryMissing(f"there is no directory {directory}", hint="name a directory of manifests")
         async with AsyncExitStack() as stack:
             self._catch_signals(stack)
-            self._state.mkdir(parents=True, exist_ok=True)
             lock = stack.enter_context(StateLock(self._state))
-            sock = bind(self._port)
+            sock = bind(self._port, self._host)
             stack.callback(sock.close)
-            address = f"http://{HOST}:{sock.getsockname()[1]}"
+            name = f"[{self._host}]" if ":" in self._host else self._host
+            address = f"http://{name}:{sock.getsockname()[1]}"
             examples = [example for directory in self._directories if (example := find(directory)) is not None]
             if self._reset:
                 await reset_state(self._state, examples)
@@ -95,6 +121,8 @@ class _Run:
                 page=next((example.page for example in examples if example.page is not None), None),
                 panel=[route for example in examples for route in example.routes(self._state)],
                 lock=lock,
+                auth=self._auth,
+                loopback_only=loopback,
             )
             await system.start(address)
             stack.push_async_callback(system.close)
@@ -125,8 +153,12 @@ class _Run:
     def _greet(self, system: EmbeddedSystem, address: str, examples: Iterable[Example]) -> None:
         page = any(example.page is not None for example in examples)
         self._echo(f"Drasi runs on {address}" + ("" if page else " (console)"))
-        if page:
+        if self._auth:
+            token = read_token(self._state)
+            self._echo(f"  {'page' if page else 'console':10} {address_with(address, token or '')}")
+        elif page:
             self._echo(f"  page       {address}/")
+        if page:
             self._echo(f"  console    {address}/console")
         self._echo(f"  API        {address}/swagger-ui/")
         for name in system.runtime.queries():
@@ -137,6 +169,10 @@ class _Run:
         for name, path in system.runtime.files():
             self._echo(f"  database   {path} (source {name})")
         self._echo(f"  state      {self._state.resolve()}")
+        if self._auth:
+            self._echo(f"  token      {self._state.resolve() / TOKEN_FILE} (the first address holds it; it opens everything here)")
+        else:
+            self._echo("  tokens     are not checked: every program of this machine can use this system")
         self._echo("Ctrl-C stops it.")
 
     async def _until_stopped(self, system: EmbeddedSystem, examples: Iterable[Example]) -> None:
@@ -206,6 +242,12 @@ class _Run:
         if self._stopping.is_set():  # a second time: at once; the state is such that a kill loses nothing
             os._exit(130)
         self._stopping.set()
+
+
+class Unprotected(DrasiError):
+    """An address that others reach, and no tokens."""
+
+    code = "Unprotected"
 
 
 class DirectoryMissing(DrasiError):

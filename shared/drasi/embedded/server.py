@@ -1,4 +1,4 @@
-"""The HTTP server around an application: uvicorn on a loopback socket, stopped by whoever started it."""
+"""The HTTP server around an application: uvicorn on a socket, stopped by whoever started it."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ class PortUnavailable(DrasiError):
     code: ClassVar[str] = "PortUnavailable"
 
 
-def bind(port: int) -> socket.socket:
-    """A socket on the loopback address; port 0 takes a free one.
+def bind(port: int, host: str = HOST) -> socket.socket:
+    """A socket on an address of this machine, loopback if not told otherwise; port 0 takes a free one.
 
     Raises:
         PortUnavailable
     """
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        sock.bind((HOST, port))
+        sock.bind((host, port))
     except OSError as error:
         sock.close()
         raise PortUnavailable(
-            f"cannot listen on {HOST}:{port}: {error.strerror}", hint="stop what uses the port, or choose another with --port"
+            f"cannot listen on {host}:{port}: {error.strerror or error}",
+            hint="stop what uses the port, or choose another with --port",
         ) from error
     sock.setblocking(False)
     return sock

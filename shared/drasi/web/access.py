@@ -44,12 +44,14 @@ KEYS_FILE: Final = "keys.json"
 ASK_AN_ADMINISTRATOR = "Paste a token of this installation, which an administrator makes with 'drasi token create'."
 
 
-_NO_AUTH_BY_DEFAULT = "true"
+AUTH: Final = False
+"""Whether tokens are checked if nobody says anything."""
 
 
 def auth_wanted(variables: Mapping[str, str]) -> bool:
     """Whether tokens are checked."""
-    return variables.get("DRASI_INSECURE_NO_AUTH", _NO_AUTH_BY_DEFAULT).strip().lower() not in ("true", "1")
+    said = variables.get("DRASI_INSECURE_NO_AUTH", "").strip().lower()
+    return said not in ("true", "1") if said else AUTH
 
 
 class AccessNotConfigured(DrasiError):
