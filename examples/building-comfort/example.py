@@ -67,6 +67,8 @@ FLOOR_NAMES = ("Ground Floor", "First Floor", "Second Floor", "Third Floor", "Fo
 
 COMFORTABLE = {"temp": 70.0, "humidity": 40.0, "co2": 450.0}
 BROKEN = {"temp": 40.0, "humidity": 20.0, "co2": 700.0}
+UNAVAILABLE: tuple[type[Exception], ...] = (sqlite3.OperationalError,)
+"""What the database raises when it does not take a statement now."""
 LIMITS = {"temp": (-40.0, 150.0), "humidity": (0.0, 100.0), "co2": (0.0, 10_000.0)}
 
 
@@ -78,6 +80,11 @@ def connect(state: Path) -> Iterator[sqlite3.Connection]:
         yield connection
     finally:
         connection.close()
+
+
+def where(state: Path) -> str:
+    """What the page names as the database."""
+    return str((state / DATABASE).resolve())
 
 
 def setup(state: Path) -> None:
@@ -270,14 +277,14 @@ def routes(state: Path) -> list[Any]:
             statement = await run_in_threadpool(set_values, state, room, values)
         except ValueError as error:
             raise HTTPException(400, str(error)) from error
-        except sqlite3.OperationalError as error:
+        except UNAVAILABLE as error:
             raise HTTPException(503, f"the database did not take it: {error}; try again") from error
         if statement is None:
             raise HTTPException(404, f"there is no room '{room}'")
         return JSONResponse({"statement": statement})
 
     async def info(request: Request) -> Response:
-        return JSONResponse({"database": str((state / DATABASE).resolve())})
+        return JSONResponse({"database": await run_in_threadpool(where, state)})
 
     async def set_room(request: Request) -> Response:
         try:
