@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -100,6 +100,7 @@ class QueryDelivery:
     Args:
         deliver: The kind's.
         report: Sets or removes a line of the reaction's status.
+        resync: Of a kind that keeps a copy of the result: makes the copy anew, instead of deliveries of all its rows.
     """
 
     def __init__(
@@ -114,8 +115,10 @@ class QueryDelivery:
         on_failure: OnFailure,
         timing: Timing,
         report: Callable[[str, str | None], None],
+        resync: Callable[[str], Awaitable[int]] | None = None,
     ) -> None:
         self.query_id = query_id
+        self._resync = resync
         self.standing = Standing()
         self._reaction_id = reaction_id
         self._deliver = deliver
@@ -289,6 +292,11 @@ class QueryDelivery:
 
     async def _snapshot(self) -> None:
         """Delivers the rows of the result at the stored sequence as added, whatever came since."""
+        if self._resync is not None:
+            self._view = None
+            self._work = _Work(await self._resync(self.query_id), "live", "")
+            await self._save()
+            return
         work = self._work
         view = self._view or await self._reader.view(self.query_id)
         self._view = None

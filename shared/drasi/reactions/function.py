@@ -94,6 +94,7 @@ class ReactionFunction:
                     on_failure=OnFailure.of(on_failure),
                     timing=self._timing,
                     report=self._report,
+                    resync=getattr(self._reaction, "resync", None),
                 )
                 for query_id in parsed
             }

@@ -95,6 +95,9 @@ class Reaction(Protocol):
 
     async def close(self) -> None: ...
 
+    # A kind that keeps a copy of the result may also have ``async def resync(self, query_id: str) -> int``: it makes the copy equal
+    # to the query's result and returns the result's sequence. It is called where all rows would be delivered as added.
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -22,6 +22,7 @@ _BUILT = {
     "Debug": "drasi.reactions.debug",
     "StoredProc": "drasi.reactions.storedproc.kind",
     "PubSub": "drasi.reactions.pubsub",
+    "Firestore": "drasi.reactions.firestore",
 }
 """Kind → the module whose ``KIND`` it is."""
 
@@ -50,7 +51,6 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "Dashboard": ("dashboard",),
     "Profiler": ("profiler",),
     "Application": ("application",),
-    "Firestore": (),
 }
 """Kinds that are known by name, with their aliases, and not built yet."""
 
