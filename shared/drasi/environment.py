@@ -1,60 +1,49 @@
 """One function in a process of its own, configured by the environment: what ``functions/*/main.py`` expose.
 
-====================  ==========================================================  ===============================
-variable              meaning                                                     used by
-====================  ==========================================================  ===============================
-``DRASI_STATE``       the state directory (``.drasi``)                            all
-``DRASI_MANIFEST``    file with the function's own resource                       source, reaction; query: optional
-``DRASI_CONTAINER``   name of the container (``default``)                         query, without a manifest
-``DRASI_SOURCE_URL``  where sources are: ``http://{name}.svc:8080``               query
-``DRASI_QUERY_URL``   where queries are, likewise                                 reaction
-====================  ==========================================================  ===============================
+===========================  ==========================================================  =====================================
+variable                     meaning                                                     used by
+===========================  ==========================================================  =====================================
+``DRASI_PROFILE``            ``embedded`` (default), ``emulator`` or ``cluster``         all
+``DRASI_STATE``              the state directory (``.drasi``)                            all
+``DRASI_MANIFEST``           file with the function's own resource                       source, reaction; query: optional
+``DRASI_CONTAINER``          name of the container (``default``)                         query, without a manifest
+``DRASI_INSTANCE``           which of its instances a process is (``0``)                 source
+``DRASI_SOURCE_URL``         where sources are: ``http://{name}.svc:8080``               query, management
+``DRASI_CONTAINER_URL``      where query containers are, likewise                        reaction, management
+``DRASI_REACTION_URL``       where reactions are, likewise                               management
+``DRASI_QUERY_URL``          where queries are, if not where their containers are        reaction
+``DRASI_PORTS``              directory of ports: functions are on this machine           instead of the four URLs
+``DRASI_PROJECT``            Google's project (else ``GOOGLE_CLOUD_PROJECT``)            profiles emulator and cluster
+``DRASI_DATABASE``           Firestore's database (``(default)``)                        profiles emulator and cluster
+``FIRESTORE_EMULATOR_HOST``  ``host:port`` of Firestore's emulator                       profile emulator
+``PUBSUB_EMULATOR_HOST``     ``host:port`` of Pub/Sub's emulator                         profile emulator
+===========================  ==========================================================  =====================================
 
 Whose tokens are believed: see ``drasi.web.access``. ``DRASI_KEYS`` is ``keys.json`` of the state directory if nothing is said.
 
-Profile ``embedded``, the only one so far: logs and memory are files of the state directory, and the bus reaches subscribers of the
-same process only. So a query function answers pushes, bootstraps from source functions and serves rows and tails; a reaction
-function follows the tails; a source function serves snapshots, and what it publishes reaches nobody until there is Pub/Sub. The
-management function runs what it manages within its own process.
+Profiles ``emulator`` and ``cluster``: what a function remembers is in Firestore, what functions tell each other goes through
+Pub/Sub, snapshots and rows are read over HTTP. The process may end at any moment and be started again anywhere.
+
+Profile ``embedded``: logs and memory are files of the state directory, and the bus reaches subscribers of the same process only.
+So a query function answers pushes, bootstraps from source functions and serves rows and tails; a reaction function follows the
+tails; a source function serves snapshots, and what it publishes reaches nobody. The management function runs what it manages within
+its own process.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal, cast
 
-import httpx
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from drasi.auth import scopes
-from drasi.bus.embedded import EmbeddedBus
-from drasi.embedded.system import STATE_FILE, EmbeddedSystem
 from drasi.errors import DrasiError
-from drasi.reactions import registry as reaction_kinds
-from drasi.reactions.function import ReactionFunction
-from drasi.reactions.sqlite_state import SqliteStates
-from drasi.resources.known import DEFAULT_CONTAINER, Known, default_container
-from drasi.resources.load import load
-from drasi.resources.resource import QUERY_CONTAINER, REACTION, SOURCE, Resource, Settings
-from drasi.resources.secrets import LocalSecrets
-from drasi.resources.settings import settings_of
-from drasi.resources.validate import validate
-from drasi.sources import registry as source_kinds
-from drasi.sources.function import SourceFunction
-from drasi.sources.state import FileState
-from drasi.statefile import StateFile
-from drasi.web import permissions
-from drasi.web.access import ASK_AN_ADMINISTRATOR, KEYS_FILE, Access, auth_wanted, protected
-from drasi.web.authentication import Needs, Permitted
-from drasi.web.guard import Guard
-from drasi.web.query import query_app
-from drasi.web.reaction import reaction_app
-from drasi.web.remote import TIMEOUT, Address, Credentials, RemoteReader, RemoteSnapshots
-from drasi.web.source import source_app
-from drasi.web.startup import Lazy
-from drasi.web.stores import LogFiles, Stores
+
+Profile = Literal["embedded", "emulator", "cluster"]
+_PROFILES = ("embedded", "emulator", "cluster")
+_EMULATORS = ("FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST")
 
 
 class NotConfigured(DrasiError):
@@ -64,146 +53,90 @@ class NotConfigured(DrasiError):
 
 
 class Environment:
-    """The functions that an environment describes. Nothing is opened before the first request."""
+    """The functions that an environment describes. Nothing is imported or opened before the first request.
+
+    Args:
+        variables: See above; None: the process's own.
+
+    Attributes:
+        state: The state directory.
+        profile: The profile.
+    """
 
     def __init__(self, variables: Mapping[str, str] | None = None) -> None:
-        self._variables = os.environ if variables is None else variables
-        self.state = Path(self._variables.get("DRASI_STATE", ".drasi"))
-        self._auth = auth_wanted(self._variables)
-        self._access: Access | None = None
+        self.variables = os.environ if variables is None else variables
+        self.state = Path(self.variables.get("DRASI_STATE", ".drasi"))
+        profile = self.variables.get("DRASI_PROFILE", "embedded")
+        if profile not in _PROFILES:
+            raise NotConfigured(f"there is no profile '{profile}'", hint=f"set DRASI_PROFILE to one of {', '.join(_PROFILES)}")
+        self.profile = cast("Profile", profile)
+        named = [name for name in _EMULATORS if self.variables.get(name)]
+        if profile == "emulator" and len(named) < len(_EMULATORS):
+            raise NotConfigured("nobody said where the emulators are", hint=f"set {' and '.join(_EMULATORS)} to host:port of each")
+        if profile == "cluster" and named:
+            raise NotConfigured(f"{named[0]} is set in the profile 'cluster'", hint="unset it, or set DRASI_PROFILE=emulator")
+
+    @property
+    def project(self) -> str:
+        """Google's project.
+
+        Raises:
+            NotConfigured
+        """
+        project = self.variables.get("DRASI_PROJECT") or self.variables.get("GOOGLE_CLOUD_PROJECT")
+        if not project:
+            raise NotConfigured("nobody said in which project of Google this is", hint="set DRASI_PROJECT to its id")
+        return project
 
     def query(self) -> ASGIApp:
         """The query function of one container."""
 
-        async def build() -> ASGIApp:
-            container = self._container()
-            bus = await EmbeddedBus.open(await self._state_file(f"{container.name}-bus.db"))
-            snapshots = RemoteSnapshots(
-                httpx.AsyncClient(timeout=TIMEOUT),
-                self._address("DRASI_SOURCE_URL"),
-                credentials=self._as(f"query:{container.name}"),
-            )
-            stores = Stores(container.name, container.spec, logs=LogFiles(self.state), bus=bus, snapshots=snapshots)
-            await stores.start()
-            return self._permitted(query_app(stores), permissions.query(container.name))
+        def make() -> ASGIApp:
+            from drasi.functions.query import query_function
 
-        return self._served(build, pushed=("/changes", "/control"), pushed_as=f"{scopes.QUERY_DELIVER}:*")
+            return query_function(self)
+
+        return _OnDemand(make)
 
     def source(self) -> ASGIApp:
         """The source function of one source."""
 
-        async def build() -> ASGIApp:
-            resource, settings = self._resource(SOURCE)
-            file = await self._state_file(STATE_FILE)
-            source = SourceFunction(
-                resource.name,
-                source_kinds.kinds()[settings.kind],
-                settings.properties,
-                bus=await EmbeddedBus.open(file),
-                state=await FileState.open(file, resource.name),
-                schedule_s=settings.schedule_s,
-            )
-            await source.start()
-            return self._permitted(source_app(resource.name, source), permissions.source(resource.name))
+        def make() -> ASGIApp:
+            from drasi.functions.source import source_function
 
-        return self._served(build, pushed_as=f"{scopes.SOURCE_PUBLISH}:*")
+            return source_function(self)
+
+        return _OnDemand(make)
 
     def reaction(self) -> ASGIApp:
         """The reaction function of one reaction."""
 
-        async def build() -> ASGIApp:
-            resource, settings = self._resource(REACTION)
-            self.state.mkdir(parents=True, exist_ok=True)
-            reaction = ReactionFunction(
-                resource.name,
-                reaction_kinds.kinds()[settings.kind],
-                settings.properties,
-                settings.queries,
-                reader=RemoteReader(
-                    httpx.AsyncClient(timeout=TIMEOUT),
-                    self._address("DRASI_QUERY_URL"),
-                    credentials=self._as(f"reaction:{resource.name}"),
-                ),
-                state=SqliteStates(self.state / STATE_FILE).of(resource.name),
-                start=resource.spec.get("start") or "snapshot",
-                on_failure=resource.spec.get("onFailure"),
-            )
-            await reaction.start()
-            needs = permissions.reaction(resource.name, list(settings.queries), reaction.reads)
-            return self._permitted(reaction_app(resource.name, reaction), needs)
+        def make() -> ASGIApp:
+            from drasi.functions.reaction import reaction_function
 
-        return self._served(build, pushed=("/results", "/"), pushed_as=f"{scopes.REACTION_DELIVER}:*")
+            return reaction_function(self)
+
+        return _OnDemand(make)
 
     def management(self) -> ASGIApp:
-        """The management function, with everything that it manages."""
+        """The management function; in profile ``embedded`` with everything that it manages."""
 
-        async def build() -> ASGIApp:
-            system = EmbeddedSystem(self.state, auth=self._auth, loopback_only=not self._auth)
-            await system.start()
-            return system.app
+        def make() -> ASGIApp:
+            from drasi.functions.management import management_function
 
-        return Lazy(build)
+            return management_function(self)
 
-    def _served(self, build: Callable[[], Awaitable[ASGIApp]], *, pushed: Sequence[str] = (), pushed_as: str) -> ASGIApp:
-        """The application, begun by whoever needs it first, behind the guard."""
-        app = Lazy(build)
-        if not self._auth:
-            return Guard(app, loopback_only=False)
-        self._access = Access(self._variables, default_keys=self.state / KEYS_FILE, pushed_as=[pushed_as])
-        emulated = "PUBSUB_EMULATOR_HOST" in self._variables
-        return protected(app, self._access.verifier, pushed=pushed if emulated else ())
+        return _OnDemand(make)
 
-    def _permitted(self, app: ASGIApp, needs: Needs) -> ASGIApp:
-        return Permitted(app, needs, hint=ASK_AN_ADMINISTRATOR) if self._auth else app
 
-    def _as(self, subject: str) -> Credentials:
-        """What this function shows to others: a short-lived token for exactly what it asks."""
+class _OnDemand:
+    """Imports an application with the first request: a process that imports only its own function's libraries listens sooner."""
 
-        def headers(scope: str) -> dict[str, str]:
-            if self._access is None or self._access.issuer is None:
-                return {}
-            return {"Authorization": f"Bearer {self._access.issuer.between_functions(subject, [scope])}"}
+    def __init__(self, make: Callable[[], ASGIApp]) -> None:
+        self._make = make
+        self._app: ASGIApp | None = None
 
-        return headers
-
-    def _container(self) -> Resource:
-        if "DRASI_MANIFEST" in self._variables:
-            return self._manifest(QUERY_CONTAINER)
-        container = default_container()
-        container.name = self._variables.get("DRASI_CONTAINER", DEFAULT_CONTAINER)
-        return container
-
-    def _resource(self, kind: str) -> tuple[Resource, Settings]:
-        resource = self._manifest(kind)
-        return resource, settings_of(resource, Known.of([resource]), LocalSecrets(self.state))
-
-    def _manifest(self, kind: str) -> Resource:
-        file = self._variables.get("DRASI_MANIFEST")
-        if file is None:
-            raise NotConfigured(f"a {kind} function needs its manifest", hint="set DRASI_MANIFEST to a file with the resource")
-        try:
-            text = Path(file).read_text(encoding="utf-8")
-        except OSError as error:
-            raise NotConfigured(f"cannot read {file}: {error.strerror}", hint="DRASI_MANIFEST names the file") from error
-        reports = [report for report in validate(load(text, file), Known()) if report.kind == kind]
-        if len(reports) != 1:
-            raise NotConfigured(f"{file} has {len(reports)} resources of kind {kind}", hint="give exactly one")
-        report = reports[0]
-        report.refuse_not_yet()
-        if report.resource is None:
-            raise NotConfigured(f"{file}: " + "; ".join(problem.text() for problem in report.errors), hint="correct the manifest")
-        return report.resource
-
-    def _address(self, variable: str) -> Address:
-        pattern = self._variables.get(variable)
-
-        def address(name: str) -> str:
-            if pattern is None:
-                raise NotConfigured(f"nobody said where '{name}' is", hint=f"set {variable}, for instance to http://{{name}}:8080")
-            return pattern.replace("{name}", name).rstrip("/")
-
-        return address
-
-    async def _state_file(self, name: str) -> StateFile:
-        self.state.mkdir(parents=True, exist_ok=True)
-        return await StateFile.open(self.state / name)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._app is None:
+            self._app = self._make()
+        await self._app(scope, receive, send)

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from drasi.bus.embedded import EmbeddedBus
-from drasi.embedded.clock import Clock
+from drasi.web.clock import Clock
 from drasi.embedded.console import console_app
 from drasi.embedded.identity import WHERE, Identity
 from drasi.embedded.lock import StateLock

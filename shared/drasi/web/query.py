@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -13,10 +13,12 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
+from drasi.bus.port import Deliver
 from drasi.container import Container
 from drasi.errors import DrasiError
 from drasi.messages.reading import View
 from drasi.values import to_json
+from drasi.web.container import container_routes
 from drasi.web.direct import routes_app
 from drasi.web.health import health_routes
 from drasi.web.metrics import query_metrics, registry_of
@@ -123,11 +125,22 @@ class QueryRoutes:
             yield b"\n" if event is None else event[1] + b"\n"
 
 
-def query_app(container: Stores, *, heartbeat_s: float = HEARTBEAT_S) -> ASGIApp:
-    """The application of one query container that has started."""
+def query_app(
+    container: Stores, *, heartbeat_s: float = HEARTBEAT_S, attend: Callable[[Deliver], Deliver] = lambda deliver: deliver
+) -> ASGIApp:
+    """The application of one query container that has started.
+
+    Args:
+        attend: The bus's own work with what is pushed.
+    """
     registry = registry_of(lambda: query_metrics([container]))
-    routes = [*health_routes(container.ready, registry), *QueryRoutes(container, heartbeat_s).routes()]
-    return PushFront({"/changes": container.changes, "/control": container.control}, routes_app(routes))
+    routes = [
+        *health_routes(container.ready, registry),
+        *container_routes(container),
+        *QueryRoutes(container, heartbeat_s).routes(),
+    ]
+    deliveries = {"/changes": attend(container.changes), "/control": attend(container.control)}
+    return PushFront(deliveries, routes_app(routes))
 
 
 def write_view(view: View) -> Iterable[bytes]:

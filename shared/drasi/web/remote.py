@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -15,8 +15,8 @@ from drasi.messages.results import ResultEvent, decode_event
 from drasi.sources.port import OriginUnavailable
 from drasi.web.query import HEARTBEAT_S, LATEST
 
-Address = Callable[[str], str]
-"""From the name of a query or source to the URL of the function that has it."""
+Address = Callable[[str], str | Awaitable[str]]
+"""From the name of a query or source to the URL of the function that has it; what must be looked up is awaited."""
 
 Credentials = Callable[[str], dict[str, str]]
 """From the scope that a request needs to the headers that show it."""
@@ -56,7 +56,7 @@ class RemoteReader:
     async def view(self, query_id: str) -> View:
         try:
             answer = await self._client.get(
-                f"{self._address(query_id)}/queries/{query_id}", headers=self._credentials(f"query:read:{query_id}")
+                f"{await _located(self._address, query_id)}/queries/{query_id}", headers=self._credentials(f"query:read:{query_id}")
             )
         except httpx.HTTPError as error:
             raise _unavailable(query_id, error) from error
@@ -82,7 +82,7 @@ class RemoteReader:
     async def _lines(
         self, query_id: str, parameters: dict[str, int], only_there_are: int | None = None
     ) -> AsyncIterator[ResultEvent]:
-        url = f"{self._address(query_id)}/queries/{query_id}/events"
+        url = f"{await _located(self._address, query_id)}/queries/{query_id}/events"
         try:
             headers = self._credentials(f"query:read:{query_id}")
             async with self._client.stream("GET", url, params=parameters, headers=headers) as answer:
@@ -118,7 +118,7 @@ class RemoteSnapshots:
             asked["cursor"] = cursor
         try:
             headers = self._credentials(f"source:read:{source}")
-            answer = await self._client.post(f"{self._address(source)}/acquire-stream", json=asked, headers=headers)
+            answer = await self._client.post(f"{await _located(self._address, source)}/acquire-stream", json=asked, headers=headers)
         except httpx.HTTPError as error:
             raise OriginUnavailable(f"source '{source}' cannot be reached: {type(error).__name__}") from error
         if answer.status_code == 404:
@@ -126,6 +126,11 @@ class RemoteSnapshots:
         if answer.status_code != 200:
             raise OriginUnavailable(f"source '{source}' answered {answer.status_code}: {answer.text[:300]}")
         return _part(source, answer.content)
+
+
+async def _located(address: Address, name: str) -> str:
+    found = address(name)
+    return found if isinstance(found, str) else await found
 
 
 def _part(source: str, body: bytes) -> SnapshotPart:

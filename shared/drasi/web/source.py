@@ -12,6 +12,7 @@ from drasi.sources.function import SourceFunction
 from drasi.web.direct import routes_app
 from drasi.web.health import health_routes
 from drasi.web.metrics import registry_of, source_metrics
+from drasi.web.standing import status_routes
 
 
 class Subscription(msgspec.Struct, rename="camel"):
@@ -80,4 +81,5 @@ def source_app(source_id: str, source: SourceFunction) -> ASGIApp:
     registry = registry_of(lambda: source_metrics({source_id: source.status()}))
     health = health_routes(lambda: bool(source.status().get("available")), registry)
     routes = SourceRoutes(source).routes()
-    return routes_app([*health, Mount(f"/sources/{source_id}", routes=routes), *routes])
+    own = status_routes(source.status, source.dead_letters)
+    return routes_app([*health, *own, Mount(f"/sources/{source_id}", routes=routes), *routes])

@@ -1,0 +1,100 @@
+"""The management function in a process."""
+
+from __future__ import annotations
+
+import httpx
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from drasi.embedded.console import console_app
+from drasi.embedded.router import with_headers
+from drasi.embedded.system import EmbeddedSystem
+from drasi.environment import Environment
+from drasi.functions.addresses import Addresses
+from drasi.functions.admission import Admission
+from drasi.functions.reaction import QueryPlaces
+from drasi.functions.runtime import FunctionsRuntime, PushEndpoints
+from drasi.resources.resource import Resource
+from drasi.resources.secrets import LocalSecrets
+from drasi.web import permissions
+from drasi.web.access import auth_wanted
+from drasi.web.installation import Installation
+from drasi.web.management import management_app
+from drasi.web.remote import TIMEOUT, RemoteReader
+from drasi.web.startup import Lazy
+
+
+def management_function(environment: Environment) -> ASGIApp:
+    """The application of an installation's management."""
+    if environment.profile == "embedded":
+        return _embedded(environment)
+    return _of_functions(environment)
+
+
+def _embedded(environment: Environment) -> ASGIApp:
+    auth = auth_wanted(environment.variables)
+
+    async def build() -> ASGIApp:
+        system = EmbeddedSystem(environment.state, auth=auth, loopback_only=not auth)
+        await system.start()
+        return system.app
+
+    return Lazy(build)
+
+
+def _of_functions(environment: Environment) -> ASGIApp:
+    from drasi.functions.google import GoogleParts
+
+    admission = Admission(environment)
+
+    async def build() -> ASGIApp:
+        endpoints = PushEndpoints()
+        parts = GoogleParts(environment, endpoints)
+        store = await parts.resources()
+        addresses = Addresses(environment.variables)
+        shown = admission.shown_as("management")
+
+        async def forget_reaction(name: str) -> None:
+            state = await parts.reaction_state(name)
+            for query in await state.queries():
+                await state.forget(query)
+
+        async def forget_container(container: Resource) -> None:
+            for name, content in container.spec.get("storage", {}).items():
+                if content.get("kind") != "memory" and await parts.logs.exists(container.name, container.spec, name):
+                    await parts.logs.open(container.name, container.spec, name).delete()
+
+        runtime = FunctionsRuntime(
+            store,
+            await parts.bus(),
+            endpoints,
+            addresses,
+            reader=RemoteReader(
+                httpx.AsyncClient(timeout=TIMEOUT), QueryPlaces(addresses, parts.resources, known_s=0), credentials=shown
+            ),
+            client=httpx.AsyncClient(),
+            endpoint=admission.endpoint,
+            credentials=shown,
+            forget_reaction=forget_reaction,
+            forget_container=forget_container,
+        )
+        installation = Installation(store, runtime, LocalSecrets(environment.state), profile=environment.profile)
+        await installation.restore()
+        issuer = admission.access.issuer if admission.access is not None else None
+        app = _Routed(management_app(installation, issuer), console_app(installation))
+        return admission.permitted(app, permissions.management)
+
+    return admission.served(build)
+
+
+class _Routed:
+    """Management, and the console at ``/``."""
+
+    def __init__(self, management: ASGIApp, console: ASGIApp) -> None:
+        self._management = management
+        self._console = console
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/" or scope["path"].startswith("/console"):
+            await self._console(scope, receive, with_headers(send))
+        else:
+            await self._management(scope, receive, send)

@@ -1,0 +1,48 @@
+"""What a function stands on: bus, logs and memory of its profile."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from drasi.bus.port import Bus, Deliver
+from drasi.environment import Environment
+from drasi.reactions.state import ReactionState
+from drasi.resources.store import ResourceStore
+from drasi.sources.port import State
+from drasi.web.stores import Logs
+
+
+class Parts(Protocol):
+    """Opened once per process."""
+
+    @property
+    def logs(self) -> Logs:
+        """Of containers."""
+        ...
+
+    async def bus(self) -> Bus:
+        """For a process that publishes."""
+        ...
+
+    def attend(self, deliver: Deliver) -> Deliver:
+        """``deliver`` as pushes are to reach it: without what is the bus's own."""
+        ...
+
+    async def source_state(self, name: str) -> State: ...
+
+    async def reaction_state(self, name: str) -> ReactionState: ...
+
+    async def resources(self) -> ResourceStore:
+        """Of the installation."""
+        ...
+
+
+def parts_of(environment: Environment) -> Parts:
+    """The parts of the environment's profile."""
+    if environment.profile == "embedded":
+        from drasi.functions.files import FileParts
+
+        return FileParts(environment.state)
+    from drasi.functions.google import GoogleParts
+
+    return GoogleParts(environment)
