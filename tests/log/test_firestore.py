@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import msgspec
 import pytest
 
 from drasi.container import Settings
@@ -20,7 +21,7 @@ from drasi.log.firestore_logs import FirestoreLogs
 from drasi.log.port import EntryExists, LogDamaged, LogLost, LogTrimmed, LogUnavailable
 from drasi.log.snapshots import manifests
 from drasi.messages.changes import SourceChange
-from tests.container.support import ROOMS, Consumer, System, node, until
+from tests.container.support import ROOMS, Consumer, FakeSnapshots, FakeSource, RecordingBus, System, node, until
 from tests.emulator import emulators
 from tests.emulator.emulators import Emulator
 from tests.log.contract import LogContract, snapshot
@@ -410,3 +411,49 @@ async def test_the_logs_of_a_container_by_its_manifest(client: FirestoreClient) 
     assert not await logs.exists(name, spec, "durable")
     await logs.close()
     assert await client.ids("nothing") == [], "the client of the installation stays open"
+
+
+async def test_three_instances_on_one_log_lose_and_double_nothing_and_a_reader_of_any_sees_all(client: FirestoreClient) -> None:
+    where = path()
+    bus = RecordingBus()
+    sources = {f"s{which}": FakeSource() for which in range(3)}
+    settings = Settings(follow_s=0.01, snapshot_entries=10, log_bytes=1_000)
+
+    def system(which: int) -> System:
+        log = FirestoreLog(client, where, poll_s=0.02)
+        log.retain_s = 0  # trimmed as soon as there is a snapshot; deleted an hour later all the same
+        return System(log, bus=bus, settings=settings, snapshots=FakeSnapshots(**sources), instance=f"i{which}")
+
+    async def deliver(systems: list[System], source: str) -> None:
+        """In order, each until it is acknowledged, as a bus does; to one instance or another, sometimes to two."""
+        rng = random.Random(source)
+        for number in range(1, 26):
+            change = node("i", number, f"{source}-{number}", name=f"{source}-{number}", temp=21, source=source)
+            while 204 not in await asyncio.gather(
+                *(each.send(change, source=source) for each in rng.sample(systems, rng.choice([1, 1, 2])))
+            ):
+                pass
+
+    async with system(0) as first, system(1) as second, system(2) as idle:
+        systems = [first, second, idle]
+        await first.configure("q", ROOMS, *sources)
+        reader: Any = idle.container.events_json("q", 0)
+        seen = Consumer()
+
+        async def read() -> None:
+            async for _, event in reader:
+                seen.take(msgspec.json.decode(event))
+                if len(seen.rows) == 75:
+                    return
+
+        reading = asyncio.create_task(read())
+        await asyncio.gather(*(deliver(systems[:2], source) for source in sources))
+        await asyncio.wait_for(reading, 20)
+        await reader.aclose()
+        published = Consumer.of(bus.events("q"))
+        assert published.sorted() == seen.sorted()
+        assert sorted(row["room"] for row in published.rows.values()) == sorted(f"{s}-{n}" for s in sources for n in range(1, 26))
+        for each in systems:
+            await each.container.read_events_json("q", published.sequence, 1)
+            assert len(each.rows("q")) == 75
+        assert await first.log.earliest() > 1

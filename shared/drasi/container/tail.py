@@ -52,12 +52,14 @@ class Tail:
         Raises:
             Gone, QueryNotFound, QueryUnavailable
         """
-        latest = self.latest(query_id)
+        try:
+            latest = self.latest(query_id)
+        except QueryNotFound:
+            # Another instance may have been told of it.
+            await self._read_log()
+            latest = self.latest(query_id)
         if after > latest:
-            try:
-                await self._catch_up()
-            except DrasiError as error:
-                raise QueryUnavailable(f"the log cannot be read: {error.message}", hint=error.hint) from error
+            await self._read_log()
             latest = self.latest(query_id)
             if after > latest:
                 raise Gone(after, self._ring.first(query_id) or latest, latest)
@@ -77,6 +79,12 @@ class Tail:
                 if machine.diverged(query_id, sequence):
                     raise Gone(after, sequence + 1, latest)
         return found
+
+    async def _read_log(self) -> None:
+        try:
+            await self._catch_up()
+        except DrasiError as error:
+            raise QueryUnavailable(f"the log cannot be read: {error.message}", hint=error.hint) from error
 
     async def _from_log(self, query_id: str, after: int, limit: int) -> list[tuple[int, bytes]]:
         found: list[tuple[int, bytes]] = []
