@@ -15,7 +15,6 @@ from drasi.embedded import manifests
 from drasi.embedded.example import Driver, Example, find
 from drasi.embedded.identity import TOKEN_FILE, read_token
 from drasi.embedded.lock import StateLock
-from drasi.embedded.logs import configure_logs
 from drasi.embedded.reset import reset_state
 from drasi.embedded.server import HOST, HttpServer, bind
 from drasi.embedded.system import DRAIN_S, EmbeddedSystem
@@ -24,6 +23,7 @@ from drasi.resources.apply import Outcome
 from drasi.resources.resource import CONTINUOUS_QUERY
 from drasi.web.access import AUTH
 from drasi.web.guard import is_loopback
+from drasi.web.logs import configure_logs
 from drasi.web.sign_in import address_with
 
 _WATCH_S = 0.5
