@@ -8,6 +8,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Scope
 
 from drasi.web.guard import Forbidden, Guard, is_loopback
+from drasi.web.refusal import Unauthorized
 
 inner = PlainTextResponse("through")
 
@@ -99,3 +100,52 @@ async def test_every_request_passes_the_check_of_tokens() -> None:
 async def test_behind_a_gateway_any_host_is_allowed() -> None:
     answer = await ask(guard=Guard(inner, loopback_only=False), Host="drasi.example.org")
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("127.0.0.1", 200), ("::1", 200), ("10.0.0.7", 403), ("0.0.0.0", 403), ("2001:db8::1", 403), ("/run/drasi.sock", 200)],
+)
+async def test_without_tokens_only_loopback_is_served(address: str, status: int) -> None:
+    """Whatever ``Host`` says: what counts is the address that the connection came to."""
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"127.0.0.1")]
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": headers, "server": (address, 80)}
+    for loopback_only in (True, False):
+        sent.clear()
+        await Guard(inner, loopback_only=loopback_only)(scope, receive, send)
+        assert sent[0]["status"] == status
+
+    async def anybody(scope: Scope) -> None:
+        """Tokens are checked, and this one is good."""
+
+    sent.clear()
+    await Guard(inner, loopback_only=False, authorize=anybody)(scope, receive, send)
+    assert sent[0]["status"] == 200
+
+
+async def test_a_websocket_is_refused_with_a_status_where_the_server_can() -> None:
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def nobody(scope: Scope) -> None:
+        raise Unauthorized("bring one")
+
+    scope: Scope = {"type": "websocket", "scheme": "ws", "path": "/", "headers": [(b"host", b"127.0.0.1:1")]}
+    scope["extensions"] = {"websocket.http.response": {}}
+    await Guard(inner, authorize=nobody)(scope, receive, send)
+    assert [message["type"] for message in sent] == ["websocket.http.response.start", "websocket.http.response.body"]
+    assert sent[0]["status"] == 401
+    assert (b"www-authenticate", b'Bearer error="invalid_token"') in sent[0]["headers"]

@@ -10,6 +10,7 @@ variable                     meaning
 ``DRASI_AUDIENCE``           this function's URL: tokens for it are accepted besides those for the installation
 ``DRASI_PUSH_ACCOUNT``       email of the service account that Pub/Sub pushes as
 ``DRASI_PUSH_AUDIENCE``      audience of its subscriptions
+``DRASI_PUSH_KEYS_URL``      where Google's public keys are, for tests that sign with their own
 ``DRASI_OIDC_ISSUER``        the OIDC issuer of people
 ``DRASI_OIDC_AUDIENCE``      audiences of its tokens, separated by blanks (``drasi``)
 ``DRASI_OIDC_ALGORITHMS``    ``RS256``, ``ES256`` or both (both)
@@ -131,7 +132,9 @@ def _google(variables: Mapping[str, str], scope: Collection[str]) -> list[Truste
     account, audience = variables.get("DRASI_PUSH_ACCOUNT"), variables.get("DRASI_PUSH_AUDIENCE")
     if not account or not audience or not scope:
         return []
-    return [issuers.google_push({account: scope}, audience.split())]
+    keys_url = variables.get("DRASI_PUSH_KEYS_URL")
+    keys = FetchedKeys(over_http(keys_url)) if keys_url else None
+    return [issuers.google_push({account: scope}, audience.split(), keys)]
 
 
 def _oidc(variables: Mapping[str, str]) -> list[TrustedIssuer]:
