@@ -442,12 +442,12 @@ class FirestoreClient:
 
     def _told(self, what: str, error: BaseException) -> DrasiError:
         text = getattr(error, "message", None) or str(error) or type(error).__name__
-        if isinstance(error, (AlreadyExists, FailedPrecondition)) or (isinstance(error, NotFound) and what == "write"):
+        if what == "write" and isinstance(error, (AlreadyExists, FailedPrecondition, NotFound)):
             return Refused(f"{self._where}: {text}")
         hint = "it is tried again"
         if isinstance(error, (PermissionDenied, Unauthenticated, GoogleAuthError)):
             hint = "give the service account the role roles/datastore.user"
-        elif isinstance(error, NotFound):
+        elif isinstance(error, (NotFound, FailedPrecondition)):
             hint = f"create the database '{self.database}' in native mode, or name another"
         elif isinstance(error, ResourceExhausted):
             hint = "see the project's quota; it is tried again"
