@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from drasi.bus.port import LARGEST_MESSAGE, Bus, BusUnavailable
@@ -149,8 +150,7 @@ class Publisher:
         size = len(head.data)
         if tx is None or head.marker:
             return group, size
-        for index in range(1, len(self._items)):
-            item = self._items[index]
+        for index, item in enumerate(islice(self._items, 1, None), 1):
             if item.marker or item.change.payload.source.tx != tx:
                 break
             if size + len(item.data) + 1 > TRANSACTION_BYTES:
@@ -166,13 +166,13 @@ class Publisher:
             "TransactionSplit", f"transaction {original} exceeds {TRANSACTION_BYTES:,} bytes; its parts are evaluated one by one"
         )
         renamed = f"{original}/{int(part or 1) + 1}"
-        while index < len(self._items) and self._items[index].change.payload.source.tx == tx:
-            item = self._items[index]
+        for item in islice(self._items, index, None):
+            if item.change.payload.source.tx != tx:
+                break
             item.change.payload.source.tx = renamed
             self.waiting_bytes -= len(item.data)
             item.data = encode(item.change)
             self.waiting_bytes += len(item.data)
-            index += 1
 
     def _attributes(self, items: list[_Item]) -> dict[str, str]:
         attributes = {

@@ -13,9 +13,10 @@ from drasi.sources.postgresql.catalog import Catalog, Name, read_types
 from drasi.sources.postgresql.connection import Connection
 from drasi.sources.postgresql.mapping import BadRow, Shape, position_text
 from drasi.sources.postgresql.types import Type, is_known
+from drasi.sources.publisher import TRANSACTION_BYTES
 
-TRANSACTION_BYTES = 16_000_000
-"""What of one transaction is in memory at a time: more than a message may hold, so no transaction is split that could be whole."""
+_FRAME_BYTES = 250
+"""What a change takes beside its values, at least, when it is published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +169,12 @@ class Assembly:
         elif self._begin is not None:
             if isinstance(message, pgoutput.Change):
                 self._change(self._begin, message, step.shape, wanted)
-                self._open_bytes += step.size
+                # At least so much of it: base64 is shorter than hex, and of a row before nothing is published.
+                self._open_bytes += int(step.size * (0.6 if message.old is None else 0.3))
             elif isinstance(message, pgoutput.Truncate):
                 self._truncate(self._begin, message, wanted)
-            if self._open_bytes > TRANSACTION_BYTES:
+            if self._open_bytes + _FRAME_BYTES * len(self._open) > (TRANSACTION_BYTES // 4 if self._parts else TRANSACTION_BYTES):
+                # It is certain that it cannot be published whole; what follows comes in parts that can.
                 self._part(self._begin)
 
     def _change(self, begin: pgoutput.Begin, message: pgoutput.Change, shape: Shape | None, wanted: Labels) -> None:

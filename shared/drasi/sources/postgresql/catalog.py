@@ -155,7 +155,7 @@ async def read_catalog(connection: Connection, wanted: Wanted) -> Catalog:
     tables: list[Table] = []
     for name in names:
         found = present[name]
-        problem = unusable[name] or _capturable(found)
+        problem = unusable[name] or _capturable(found, connection.info.user)
         if problem is not None:
             problems.append(problem)
             continue
@@ -246,7 +246,7 @@ def _give_key(found: _Found, named: tuple[str, ...] | None) -> Problem | None:
     return None
 
 
-def _capturable(found: _Found) -> Problem | None:
+def _capturable(found: _Found, user: str) -> Problem | None:
     """Whether the log holds the key of rows that are changed or deleted, and a snapshot can read the table."""
     logged: Iterable[str]
     if found.identity == "f":
@@ -263,9 +263,7 @@ def _capturable(found: _Found) -> Problem | None:
         why = f"the log does not hold {', '.join(missing)} of rows of {table} that are changed or deleted"
         return Problem("ReplicaIdentity", f"{why}; run: ALTER TABLE {shown(found.name)} REPLICA IDENTITY FULL")
     if not found.readable:
-        return Problem(
-            "NotReadable", f"table {table} cannot be read; run: GRANT SELECT ON {shown(found.name)} TO the source's user"
-        )
+        return Problem("NotReadable", f"table {table} cannot be read; run: GRANT SELECT ON {shown(found.name)} TO {quoted(user)}")
     if any(column.generated is not None and column.name in found.key for column in found.columns):
         return Problem(
             "NoPrimaryKey",
