@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,6 +12,8 @@ from google.pubsub_v1 import types
 from drasi.bus.endpoint import Endpoint
 from drasi.bus.naming import generation_id, generation_of, valid_id
 from drasi.bus.pubsub_client import ERRORS, PubSubClient, unavailable
+
+_log = logging.getLogger("drasi.bus")
 
 LONGEST_RETENTION = timedelta(days=31)
 EMULATOR_RETENTION = timedelta(days=7)
@@ -78,8 +81,11 @@ class Provisioner:
         self._topics.add(path)
 
     def forget_topic(self, topic: str) -> None:
-        """It is not there although it was made: somebody removed it."""
-        self._topics.discard(self.topic_path(topic))
+        """It is not there. If it was, somebody removed it, and what its subscriptions held is gone."""
+        path = self.topic_path(topic)
+        if path in self._topics:
+            self._topics.discard(path)
+            _log.warning("topic %s is gone, and what its subscriptions held; it is made again", path)
 
     async def generations(self, subscription: str, topic: str) -> list[Generation]:
         """The generations of a subscription there are on its topic, oldest first."""
