@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -330,6 +330,17 @@ def from_scratch(text: str, elements: Iterable[Element], source: str = "db") -> 
     return sorted((dict(row) for row in engine.rows("query")), key=repr)
 
 
+class Event(NamedTuple):
+    query: str
+    sequence: int
+    data: bytes
+
+
+def events_of(outcome: Outcome) -> list[Event]:
+    """The events of an entry, one by one."""
+    return [Event(run.query, sequence, data) for run in outcome.runs for sequence, data in enumerate(run.events, run.first)]
+
+
 class Steps:
     """A machine driven entry by entry, without any log."""
 
@@ -367,4 +378,5 @@ class Steps:
         return sorted((dict(row) for row in self.machine.groups[state.group].engine.rows(query)), key=repr)
 
     def events(self, query: str) -> list[dict[str, Any]]:
-        return [msgspec.json.decode(event.data) for outcome in self.outcomes for event in outcome.events if event.query == query]
+        runs = (run for outcome in self.outcomes for run in outcome.runs if run.query == query)
+        return [msgspec.json.decode(event) for run in runs for event in run.events]

@@ -24,6 +24,7 @@ from tests.container.support import (
     Pauses,
     Steps,
     System,
+    events_of,
     from_scratch,
     marker,
     message,
@@ -264,7 +265,7 @@ def test_what_is_held_joins_a_change_that_a_running_query_sees() -> None:
     steps.configure("rooms", ROOMS)
     steps.step(whole(steps, [], 0))
     steps.configure("cellars", CELLARS)
-    assert steps.changes(node("i", 1, "c1", ["Cellar"], name="deep", temp=5)).events == []
+    assert events_of(steps.changes(node("i", 1, "c1", ["Cellar"], name="deep", temp=5))) == []
     steps.changes(node("u", 2, "c1", ["Cellar", "Room"], temp=30))
     assert steps.rows("rooms") == [{"room": "deep", "temp": 30}]
     steps.step(whole(steps, [Element("c1", ["Cellar"], {"name": "deep", "temp": 5})], 1))

@@ -10,7 +10,8 @@ import pytest
 import zstandard
 
 from drasi.container import Settings, SnapshotPart, SourceMissing
-from drasi.container.events import Event, rows_event
+from drasi.container.entry import Derived
+from drasi.container.events import rows_event
 from drasi.container.labels import NOTHING, Wanted
 from drasi.container.publisher import BY_REFERENCE, MOST_EVENTS, document_of, messages_of, topic_of
 from drasi.container.ring import Ring
@@ -230,20 +231,20 @@ async def test_a_running_query_says_that_its_source_is_gone() -> None:
 
 
 def test_events_become_messages_of_bounded_size() -> None:
-    small = [Event("q", sequence, b'{"sequence":%d}' % sequence) for sequence in range(5, 5 + MOST_EVENTS + 3)]
-    messages = list(messages_of(small))
+    small = [b'{"sequence":%d}' % sequence for sequence in range(5, 5 + MOST_EVENTS + 3)]
+    messages = list(messages_of("q", 5, small))
     assert [(first, last) for first, last, _ in messages] == [(5, 1004), (1005, 1007)]
     assert [each["sequence"] for _, _, data in messages for each in msgspec.json.decode(data)] == list(range(5, 1008))
-    large = [Event("q", sequence, b'"' + b"x" * 600_000 + b'"') for sequence in (1, 2, 3)]
-    assert [(first, last) for first, last, _ in messages_of(large)] == [(1, 1), (2, 2), (3, 3)]
-    assert list(messages_of([])) == []
+    large = [b'"' + b"x" * 600_000 + b'"'] * 3
+    assert [(first, last) for first, last, _ in messages_of("q", 1, large)] == [(1, 1), (2, 2), (3, 3)]
+    assert list(messages_of("q", 1, [])) == []
 
 
 def test_an_event_too_large_for_a_message_is_published_by_reference() -> None:
     rows = [(f"r{number}", b'{"x":"' + b"y" * 100_000 + b'"}') for number in range(90)]
     data = rows_event("q", 7, 5, added=rows)
     assert len(data) > BY_REFERENCE
-    ((first, last, message),) = messages_of([Event("q", 7, data)])
+    ((first, last, message),) = messages_of("q", 7, [data])
     assert (first, last) == (7, 7)
     assert msgspec.json.decode(message) == [
         {
@@ -265,22 +266,25 @@ def test_names_of_topics_and_documents() -> None:
 
 
 async def test_the_ring_is_bounded_and_tells_who_waits() -> None:
+    def run(query: str, first: int, *events: bytes) -> Derived:
+        return Derived(1, query, first, b"", list(events))
+
     ring = Ring(100, 1_000_000)
     for sequence in range(1, 5001):
-        ring.add([Event("a" if sequence % 2 else "b", sequence, b"x" * 10)])
+        ring.add([run("a" if sequence % 2 else "b", sequence, b"x" * 10)])
     assert len(ring.after("a", 0, 1000)) + len(ring.after("b", 0, 1000)) == 100
     assert ring.first("a") == 4901
     assert ring.after("a", 4995, 10) == [(4997, b"x" * 10), (4999, b"x" * 10)]
     assert ring.after("none", 0, 1) == []
     assert ring.first("none") is None
-    ring.add([Event("a", 5001, b"x" * 2_000_000)])
+    ring.add([run("a", 5001, b"x" * 2_000_000)])
     assert ring.first("a") is None
     waiting = asyncio.ensure_future(ring.changed("a"))
     await asyncio.sleep(0)
-    ring.add([Event("b", 5002, b"x")])
+    ring.add([run("b", 5002, b"x")])
     await asyncio.sleep(0)
     assert not waiting.done()
-    ring.add([Event("a", 5003, b"x")])
+    ring.add([run("a", 5003, b"x")])
     await waiting
     cancelled = asyncio.ensure_future(ring.changed("a"))
     await asyncio.sleep(0)
@@ -289,6 +293,14 @@ async def test_the_ring_is_bounded_and_tells_who_waits() -> None:
     ring.wake()
     ring.clear()
     assert ring.first("a") is None
+    ring.add([run("a", 1, *[b"x"] * 80), run("b", 1, *[b"x"] * 70)])
+    assert 1 < (ring.first("a") or 0) <= 80
+    assert len(ring.after("a", 0, 100)) == 81 - (ring.first("a") or 0)
+    assert len(ring.after("a", 0, 100)) + len(ring.after("b", 0, 100)) <= 100
+    ring.add([run("c", 7, *[b"y"] * 300)])
+    assert ring.after("c", 0, 1) == [((ring.first("c") or 0), b"y")]
+    assert 0 < len(ring.after("c", 0, 1000)) <= 100
+    assert ring.after("c", 0, 1000)[-1] == (306, b"y")
 
 
 def test_sets_of_labels() -> None:

@@ -37,7 +37,7 @@ def main() -> None:
             sys.stdout.write(f"{number}: {error}\n")
             continue
         for name, diff in diffs:
-            sys.stdout.write(encode_event(diff, name, number, None).decode() + "\n")
+            sys.stdout.write(encode_event(diff, name, number).decode() + "\n")
     for number in range(len(queries)):
         errors = [f"{error.type} {error.detail} {error.message}" for error in engine.errors(f"q{number}")]
         sys.stdout.write(f"q{number}: {[row.id for row in engine.rows(f'q{number}')]} {errors}\n")

@@ -188,7 +188,7 @@ class Container:
         return await self._kept.restore()
 
     def _applied(self, outcome: Outcome, size: int) -> None:
-        self._ring.add(outcome.events)
+        self._ring.add(outcome.runs)
         self._kept.applied(size)
 
     def _settled(self) -> None:

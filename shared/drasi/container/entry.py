@@ -198,11 +198,11 @@ class Derived(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def size(self) -> int:
-        return 64 + sum(len(event) + 8 for event in self.events)
+        return 64 + sum(map(len, self.events)) + 8 * len(self.events)
 
     def inline(self, most: int) -> Derived:
         """As entries carry it: events of more than so many bytes are documents of their own."""
-        if all(len(event) <= most for event in self.events):
+        if max(map(len, self.events)) <= most:
             return self
         events = [event if len(event) <= most else b"" for event in self.events]
         return Derived(self.entry, self.query, self.first, self.digest, events)
@@ -285,7 +285,4 @@ def size_of(item: AnyItem) -> int:
 
 def digest(parts: list[bytes]) -> bytes:
     """Over events without their metadata."""
-    hasher = blake2b(digest_size=16)
-    for part in parts:
-        hasher.update(part)
-    return hasher.digest()
+    return blake2b(b"".join(parts), digest_size=16).digest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -14,14 +13,6 @@ Text = tuple[str, bytes]
 """A row: its id, and its columns as JSON."""
 
 text = msgspec.json.Encoder().encode
-
-
-class Event(NamedTuple):
-    """One result event of one query."""
-
-    query: str
-    sequence: int
-    data: bytes
 
 
 def control_event(query: str, sequence: int, time_ms: int, kind: ControlKind) -> bytes:
@@ -58,23 +49,30 @@ def rows_event(
     )
 
 
+class _Source(msgspec.Struct, omit_defaults=True, gc=False):
+    seq: int
+    source_ns: int
+    reactivatorStart_ns: int  # noqa: N815 -- the wire's name
+    reactivatorEnd_ns: int  # noqa: N815
+    position: str | None = None
+
+
+class _Query(msgspec.Struct, gc=False):
+    enqueue_ns: int
+    dequeue_ns: int
+
+
+class _Tracking(msgspec.Struct, gc=False):
+    source: _Source
+    query: _Query
+
+
 def tracking(change: SourceChange, enqueued_ns: int, dequeued_ns: int) -> bytes:
     """``metadata.tracking`` of the first change of a cause, as the end of an event: it comes last, and is no part of what replays
     are checked by."""
-    source = change.payload.source
-    position = b'"position":%b,' % text(source.position) if source.position is not None else b""
-    return (
-        b',"metadata":{"tracking":{"source":{"seq":%d,%b"source_ns":%d,"reactivatorStart_ns":%d,"reactivatorEnd_ns":%d},'
-        b'"query":{"enqueue_ns":%d,"dequeue_ns":%d}}}}'
-    ) % (
-        source.lsn,
-        position,
-        source.ts_ns,
-        change.reactivatorStart_ns,
-        change.reactivatorEnd_ns,
-        enqueued_ns,
-        dequeued_ns,
-    )
+    origin = change.payload.source
+    source = _Source(origin.lsn, origin.ts_ns, change.reactivatorStart_ns, change.reactivatorEnd_ns, origin.position)
+    return b',"metadata":{"tracking":%b}}' % text(_Tracking(source, _Query(enqueued_ns, dequeued_ns)))
 
 
 def difference(old: dict[str, bytes], new: Iterable[Text]) -> tuple[list[Text], list[tuple[str, bytes, bytes]], list[Text]]:

@@ -46,6 +46,7 @@ class Group:
         self.following: dict[str, Wanted] = {}
         self.waiting: list[tuple[SourceChange, Change]] = []
         self.chunks = Chunks(f"graph/{number}", engine.CHUNKS, engine.dump)
+        engine.watch(self.chunks.touch)
 
     @property
     def transaction(self) -> bool:

@@ -142,7 +142,6 @@ class Intake:
             if routed is None:
                 continue
             engine = group.engine
-            group.chunks.touch(engine.chunk_of(source, element.id))
             if group.transaction:
                 group.waiting.append((change, routed))
                 continue

@@ -272,8 +272,6 @@ class Lifecycle:
         if not changes:
             return
         state = self._state
-        for element, _ in changes:
-            group.chunks.touch(group.engine.chunk_of(source, element.id))
         try:
             results = group.engine.apply_transaction([change for _, change in changes])
         except ValueError:

@@ -16,7 +16,7 @@ import msgspec
 
 from drasi.bus.port import Bus
 from drasi.container.deadletters import Letter
-from drasi.container.events import Event
+from drasi.container.entry import Derived
 from drasi.errors import DrasiError
 from drasi.log.port import Log
 from drasi.messages.results import decode_event
@@ -32,7 +32,7 @@ Answer = tuple["asyncio.Future[int]", int]
 @dataclass(slots=True)
 class _Batch:
     number: int
-    events: Sequence[Event]
+    runs: Sequence[Derived]
     letters: Sequence[tuple[Letter, bytes]]
     answers: list[Answer] = field(default_factory=list)
 
@@ -81,12 +81,12 @@ class Publisher:
         self.published = published
 
     def add(
-        self, number: int, events: Sequence[Event], letters: Sequence[tuple[Letter, bytes]], answers: list[Answer], *, own: bool
+        self, number: int, runs: Sequence[Derived], letters: Sequence[tuple[Letter, bytes]], answers: list[Answer], *, own: bool
     ) -> None:
         """The next entry's results. Those of one's own entry are published, and with them everything before."""
         if not own and number <= self.published:
             return
-        self._batches.append(_Batch(number, events, letters, answers))
+        self._batches.append(_Batch(number, runs, letters, answers))
         if own:
             self._through = number
             self._wake.set()
@@ -141,7 +141,7 @@ class Publisher:
             self._wake.clear()
             while self._batches and self._batches[0].number <= self._through:
                 batch = self._batches[0]
-                if batch.events or batch.letters:
+                if batch.runs or batch.letters:
                     await self._publish(batch)
                 if self._batches and self._batches[0] is batch:
                     self._batches.popleft()
@@ -167,20 +167,22 @@ class Publisher:
     async def _publish(self, batch: _Batch) -> None:
         for letter, content in batch.letters:
             await self._until_done(lambda letter=letter, content=content: self._log.put(letter_document(letter.id), content))  # type: ignore[misc]
-        by_query: dict[str, list[Event]] = {}
-        for event in batch.events:
-            if len(event.data) > self._inline:
-                name = document_of(event.query, event.sequence)
-                await self._until_done(lambda name=name, event=event: self._log.put(name, event.data))  # type: ignore[misc]
-            by_query.setdefault(event.query, []).append(event)
+        by_query: dict[str, list[Derived]] = {}
+        for run in batch.runs:
+            if run.inline(self._inline) is not run:
+                for sequence, event in enumerate(run.events, run.first):
+                    if len(event) > self._inline:
+                        name = document_of(run.query, sequence)
+                        await self._until_done(lambda name=name, event=event: self._log.put(name, event))  # type: ignore[misc]
+            by_query.setdefault(run.query, []).append(run)
         if len(by_query) == 1:
             await self._publish_query(*next(iter(by_query.items())))
         else:
-            await asyncio.gather(*(self._publish_query(query, events) for query, events in by_query.items()))
+            await asyncio.gather(*(self._publish_query(query, runs) for query, runs in by_query.items()))
 
-    async def _publish_query(self, query: str, events: list[Event]) -> None:
+    async def _publish_query(self, query: str, runs: list[Derived]) -> None:
         topic = topic_of(query)
-        for first, last, data in messages_of(events):
+        for first, last, data in (message for run in runs for message in messages_of(query, run.first, run.events)):
             attributes = {"drasi-type": "result", "query": query, "firstSequence": str(first), "lastSequence": str(last)}
 
             async def publish(data: bytes = data, attributes: dict[str, str] = attributes) -> None:
@@ -207,28 +209,22 @@ class Publisher:
             pause = min(pause * 2, 5.0)
 
 
-def messages_of(events: Sequence[Event]) -> Iterator[tuple[int, int, bytes]]:
+def messages_of(query: str, first: int, events: Sequence[bytes]) -> Iterator[tuple[int, int, bytes]]:
     """Consecutive events as messages: (first sequence, last sequence, JSON array)."""
-    batch: list[Event] = []
-    size = 0
-    for event in events:
-        data = event.data if len(event.data) <= BY_REFERENCE else _reference(event)
-        if batch and (len(batch) >= MOST_EVENTS or size + len(data) > MOST_BYTES):
-            yield batch[0].sequence, batch[-1].sequence, _array(batch)
-            batch, size = [], 0
-        batch.append(event if data is event.data else Event(event.query, event.sequence, data))
-        size += len(data) + 1
-    if batch:
-        yield batch[0].sequence, batch[-1].sequence, _array(batch)
+    count = len(events)
+    if count > MOST_EVENTS or (count > 1 and sum(map(len, events)) + count > MOST_BYTES):
+        half = MOST_EVENTS if count > MOST_EVENTS else count // 2
+        yield from messages_of(query, first, events[:half])
+        yield from messages_of(query, first + half, events[half:])
+    elif count == 1 and len(events[0]) > BY_REFERENCE:
+        yield first, first, b"[" + _reference(query, first, events[0]) + b"]"
+    elif events:
+        yield first, first + count - 1, b"[" + b",".join(events) + b"]"
 
 
-def _array(events: list[Event]) -> bytes:
-    return b"[" + b",".join([event.data for event in events]) + b"]"
-
-
-def _reference(event: Event) -> bytes:
+def _reference(query: str, sequence: int, event: bytes) -> bytes:
     """An event too large for a message: what it is, how much, and where it can be read."""
-    content = decode_event(event.data)
+    content = decode_event(event)
     counts = {
         "added": len(getattr(content, "addedResults", ())),
         "updated": len(getattr(content, "updatedResults", ())),
@@ -237,10 +233,10 @@ def _reference(event: Event) -> bytes:
     return msgspec.json.encode(
         {
             "kind": "change",
-            "queryId": event.query,
-            "sequence": event.sequence,
+            "queryId": query,
+            "sequence": sequence,
             "sourceTimeMs": content.sourceTimeMs,
             "counts": counts,
-            "reference": f"/queries/{event.query}/events?after={event.sequence - 1}&limit=1",
+            "reference": f"/queries/{query}/events?after={sequence - 1}&limit=1",
         }
     )

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
 
-from drasi.container.events import Event
+from drasi.container.entry import Derived
 
 _COMPACT = 1024
 
@@ -22,16 +22,15 @@ class _Tail:
         self.events: list[bytes] = []
         self.start = 0
 
-    def evict(self) -> int:
-        """Lets go of the oldest event; returns its size."""
-        size = len(self.events[self.start])
-        self.events[self.start] = b""
-        self.start += 1
+    def evict(self, count: int) -> None:
+        """Lets go of the oldest events."""
+        stop = self.start + count
+        self.events[self.start : stop] = [b""] * count
+        self.start = stop
         if self.start >= _COMPACT and self.start * 2 >= len(self.events):
             del self.sequences[: self.start]
             del self.events[: self.start]
             self.start = 0
-        return size
 
     def __len__(self) -> int:
         return len(self.events) - self.start
@@ -44,28 +43,41 @@ class Ring:
         self._most = events
         self._size = size
         self._held = 0
-        self._order: deque[_Tail] = deque()
+        self._order: deque[tuple[_Tail, int, int]] = deque()
+        self._count = 0
         self._tails: dict[str, _Tail] = {}
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
 
-    def add(self, events: Iterable[Event]) -> None:
+    def add(self, runs: Iterable[Derived]) -> None:
         """Keeps events and wakes whoever waits for one."""
-        touched = set()
-        for event in events:
-            tail = self._tails.get(event.query)
+        for run in runs:
+            tail = self._tails.get(run.query)
             if tail is None:
-                tail = self._tails[event.query] = _Tail()
-            tail.sequences.append(event.sequence)
-            tail.events.append(event.data)
-            self._order.append(tail)
-            self._held += len(event.data)
-            touched.add(event.query)
-        while self._order and (len(self._order) > self._most or self._held > self._size):
-            self._held -= self._order.popleft().evict()
-        for query in touched:
-            for future in self._waiting.get(query, ()):
+                tail = self._tails[run.query] = _Tail()
+            count, size = len(run.events), sum(map(len, run.events))
+            tail.sequences += range(run.first, run.first + count)
+            tail.events += run.events
+            self._order.append((tail, count, size))
+            self._count += count
+            self._held += size
+            for future in self._waiting.get(run.query, ()):
                 if not future.done():
                     future.set_result(None)
+        while self._count > self._most or self._held > self._size:
+            self._evict()
+
+    def _evict(self) -> None:
+        """The oldest run goes, or as much of it as must."""
+        tail, count, size = self._order.popleft()
+        if self._count - count < self._most and self._held - size < self._size and count > 1:
+            # Half of it may be enough.
+            half = count // 2
+            first = sum(map(len, tail.events[tail.start : tail.start + half]))
+            self._order.appendleft((tail, count - half, size - first))
+            count, size = half, first
+        tail.evict(count)
+        self._count -= count
+        self._held -= size
 
     def first(self, query: str) -> int | None:
         """The first sequence kept."""
@@ -104,4 +116,4 @@ class Ring:
         """The state was restored anew."""
         self._order.clear()
         self._tails.clear()
-        self._held = 0
+        self._count = self._held = 0

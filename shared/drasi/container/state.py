@@ -9,12 +9,12 @@ from typing import Any
 from drasi.container import events as wire
 from drasi.container.deadletters import DeadLetters, Letter, letter_id
 from drasi.container.entry import Derived, digest
-from drasi.container.events import Event
 from drasi.container.group import Group
 from drasi.container.query import Query, reason
 from drasi.container.settings import Settings
 from drasi.container.watermarks import Watermarks
 from drasi.engine import Delete, Diff, Engine
+from drasi.engine.changes import Change
 from drasi.engine.events import encode_event
 from drasi.engine.graph import Record
 from drasi.messages.changes import Origin, SourceChange
@@ -27,14 +27,14 @@ class Outcome:
     """What one entry gave.
 
     Attributes:
-        events: Of all queries, in order.
+        runs: The events, by query.
         letters: New dead letters with their content.
         completed: Nonces of items sent in fragments whose last one came with this entry.
         replayed: Per dead letter handed in again, the status to answer.
     """
 
     number: int
-    events: list[Event] = field(default_factory=list)
+    runs: list[Derived] = field(default_factory=list)
     letters: list[tuple[Letter, bytes]] = field(default_factory=list)
     completed: set[bytes] = field(default_factory=set)
     replayed: dict[str, int] = field(default_factory=dict)
@@ -137,15 +137,14 @@ class State:
                 self._ended.append(run)
             run = self._runs[query.id] = _Run(query.id, sequence)
             query.mark(sequence, self.number)
-        event = body if ending is None else body[:-1] + ending
         run.bodies.append(body)
-        run.events.append(event)
-        self.outcome.events.append(Event(query.id, sequence, event))
+        run.events.append(body if ending is None else body[:-1] + ending)
 
     def close_runs(self) -> None:
         """The entry ends: its events are waiting to be carried by another."""
         for run in (*self._ended, *self._runs.values()):
             derived = Derived(self.number, run.query, run.first, digest(run.bodies), run.events)
+            self.outcome.runs.append(derived)
             self.uncarried[derived.key] = derived
             self.uncarried_bytes += derived.size
         self._ended.clear()
@@ -208,10 +207,8 @@ class State:
         self, group: Group, elements: Sequence[Record], time_ms: int, cause: SourceChange | None, enqueued_ns: int = 0
     ) -> None:
         """Elements leave a graph: in one difference per query, or one for each where a change caused it."""
-        deletes = []
-        for element in sorted(elements, key=lambda element: (element.source, element.id)):
-            group.chunks.touch(group.engine.chunk_of(element.source, element.id))
-            deletes.append(Delete(element.source, element.id, tuple(element.labels), time_ms))
+        gone = sorted((element.source, element.id, element.labels) for element in elements)
+        deletes: list[Change] = [Delete(source, id_, labels, time_ms) for source, id_, labels in gone]
         if not deletes:
             return
         for step in [deletes] if group.transaction or cause is None else [[delete] for delete in deletes]:

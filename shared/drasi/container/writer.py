@@ -234,7 +234,7 @@ class Writer:
         outcome = self.machine.apply(attempt.number, attempt.entry)
         self._applied(outcome, len(attempt.data))
         answers = [(waiting.answer, _status(waiting.item, outcome)) for waiting in attempt.waiting if waiting.answer is not None]
-        self._publisher.add(attempt.number, outcome.events, outcome.letters, answers, own=True)
+        self._publisher.add(attempt.number, outcome.runs, outcome.letters, answers, own=True)
         self._settled()
 
     async def _resolve(self, attempt: _Attempt, error: DrasiError) -> bool:
@@ -337,7 +337,7 @@ class Writer:
             outcome = self.machine.apply(log_entry.number, entry)
             self._publisher.known(entry.published)
             self._applied(outcome, len(log_entry.data))
-            self._publisher.add(log_entry.number, outcome.events, outcome.letters, [], own=False)
+            self._publisher.add(log_entry.number, outcome.runs, outcome.letters, [], own=False)
             await asyncio.sleep(0)
 
 

@@ -185,6 +185,7 @@ class Engine:
             check_change(Update(element))
         if time > self.clock:
             self.clock = time
+        self._chunks.touch(record.chunk)
         interests = self._nodes.get(record.labels)
         if interests is None:
             interests = self._node_interests(record.labels)
@@ -279,7 +280,9 @@ class Engine:
         exists = node.properties is not None
         before = self._node_interests(node.labels) if exists else []
         after = self._node_interests(labels)
-        if not exists:
+        if exists:
+            self._chunks.touch(node.chunk)
+        else:
             self._chunks.add(node)
 
         def mutate() -> None:
@@ -302,6 +305,8 @@ class Engine:
         after = self._relation_interests(labels)
         if fresh:
             self._chunks.add(relation)
+        else:
+            self._chunks.touch(relation.chunk)
 
         def mutate() -> None:
             self.graph.set_relation(relation, labels, properties, time, start, end)
@@ -363,12 +368,12 @@ class Engine:
 
     # --- snapshot ---
 
-    def chunk_of(self, source: str, id: str) -> int:  # noqa: A002
-        """The chunk, below ``CHUNKS``, in which an element is kept."""
-        return self._chunks.number(source, id)
+    def watch(self, touch: Callable[[int], None]) -> None:
+        """``touch`` is called with the number of a chunk (below ``CHUNKS``) before an element in it changes, comes or goes."""
+        self._chunks.touch = touch
 
     def dump(self, chunk: int) -> bytes:
-        """The elements of one chunk."""
+        """The elements of one chunk: an element is in the same one for its life."""
         return self._chunks.dump(chunk)
 
     def load(self, data: bytes) -> None:

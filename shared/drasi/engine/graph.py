@@ -26,7 +26,7 @@ _SMALL = 12
 
 
 class NodeRecord:
-    __slots__ = ("effective_from", "id", "incoming", "labels", "outgoing", "properties", "source", "value")
+    __slots__ = ("chunk", "effective_from", "id", "incoming", "labels", "outgoing", "properties", "source", "value")
 
     def __init__(self, source: str, id: str) -> None:  # noqa: A002 -- the field's word
         self.source = source
@@ -34,6 +34,7 @@ class NodeRecord:
         self.labels: Labels = ()
         self.properties: Properties | None = None
         self.effective_from = 0
+        self.chunk = 0
         self.outgoing = NOTHING
         self.incoming = NOTHING
         self.value: Node | None = None
@@ -43,7 +44,7 @@ class NodeRecord:
 
 
 class RelationRecord:
-    __slots__ = ("effective_from", "end", "id", "labels", "properties", "source", "start", "value")
+    __slots__ = ("chunk", "effective_from", "end", "id", "labels", "properties", "source", "start", "value")
 
     def __init__(self, source: str, id: str) -> None:  # noqa: A002 -- the field's word
         self.source = source
@@ -51,6 +52,7 @@ class RelationRecord:
         self.labels: Labels = ()
         self.properties: Properties | None = None
         self.effective_from = 0
+        self.chunk = 0
         self.start: NodeRecord = None  # type: ignore[assignment] # set before it is linked
         self.end: NodeRecord = None  # type: ignore[assignment]
         self.value: Relation | None = None

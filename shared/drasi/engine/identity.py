@@ -17,8 +17,9 @@ _LONGEST = 64
 
 def match_text(identity: Any) -> str:
     """``e:source/id|source/id``: the elements of a match, in the order of the pattern's places."""
-    records = identity if isinstance(identity, tuple) else (identity,)
-    return "e:" + "|".join(f"{_escape(record.source)}/{_escape(record.id)}" for record in records)
+    if identity.__class__ is not tuple:
+        return f"e:{_escape(identity.source)}/{_escape(identity.id)}"
+    return "e:" + "|".join([f"{_escape(record.source)}/{_escape(record.id)}" for record in identity])
 
 
 def group_text(keys: int) -> Callable[[Any], str]:
@@ -35,6 +36,6 @@ def row_id(text: str) -> str:
 
 
 def _escape(text: str) -> str:
-    if "%" in text or "/" in text or "|" in text:
+    if not text.isalnum() and ("%" in text or "/" in text or "|" in text):
         return text.replace("%", "%25").replace("/", "%2F").replace("|", "%7C")
     return text

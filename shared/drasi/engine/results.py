@@ -44,17 +44,17 @@ class Shape:
         grouping_keys: Columns that are grouping keys when the last projection aggregates, else None.
         text: The function identity → text that row ids are made of.
         row: Makes a row of (identity, values).
-        encoder: What writes the rows as JSON, once somebody has asked for that.
+        wire: Makes a row for the JSON encoder, once somebody has asked for that.
     """
 
-    __slots__ = ("columns", "encoder", "grouping_keys", "row", "text")
+    __slots__ = ("columns", "grouping_keys", "row", "text", "wire")
 
     def __init__(self, columns: tuple[str, ...], grouping_keys: tuple[str, ...] | None, text: Callable[[Any], str]) -> None:
         self.columns = columns
         self.grouping_keys = grouping_keys
         self.text = text
         self.row = _row_maker(columns, text)
-        self.encoder: Any = None
+        self.wire: Any = None
 
 
 def _row_maker(columns: tuple[str, ...], text: Callable[[Any], str]) -> Callable[[Any, Sequence[Any]], Row]:

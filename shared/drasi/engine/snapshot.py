@@ -6,7 +6,7 @@ snapshot need not be written again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from zlib import crc32
 
@@ -20,23 +20,29 @@ _decode_memory = msgspec.msgpack.Decoder(tuple[int, dict[str, list[Any]]]).decod
 
 
 class Chunks:
-    """Which elements each chunk holds."""
+    """Which elements each chunk holds.
+
+    Attributes:
+        touch: Called before a chunk changes.
+    """
 
     COUNT = 256
 
-    __slots__ = ("_members",)
+    __slots__ = ("_members", "touch")
 
     def __init__(self) -> None:
         self._members: list[dict[Record, None]] = [{} for _ in range(self.COUNT)]
-
-    def number(self, source: str, id: str) -> int:  # noqa: A002
-        return crc32(id.encode("utf-8", "surrogatepass"), crc32(source.encode("utf-8", "surrogatepass"))) % self.COUNT
+        self.touch: Callable[[int], None] = lambda chunk: None
 
     def add(self, record: Record) -> None:
-        self._members[self.number(record.source, record.id)][record] = None
+        source, id_ = record.source.encode("utf-8", "surrogatepass"), record.id.encode("utf-8", "surrogatepass")
+        record.chunk = crc32(id_, crc32(source)) % self.COUNT
+        self.touch(record.chunk)
+        self._members[record.chunk][record] = None
 
     def discard(self, record: Record) -> None:
-        self._members[self.number(record.source, record.id)].pop(record, None)
+        self.touch(record.chunk)
+        del self._members[record.chunk][record]
 
     def __len__(self) -> int:
         return sum(map(len, self._members))
