@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PORT   ?= 8080
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types bench lock clean
+.PHONY: help install run emulate test lint types bench lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ install: $(VENV)/.dev ## the environment with everything for development
 
 run: $(VENV)/.run ## the Building Comfort example on http://127.0.0.1:8080
 	$(BIN)/python -m drasi run examples/building-comfort --port $(PORT)
+
+emulate: $(VENV)/.dev ## the same on Google's emulators: Firestore, Pub/Sub, a process for every function
+	$(BIN)/python -m drasi.emulate examples/building-comfort --port $(PORT)
 
 test: $(VENV)/.dev ## every test that can run on this machine
 	$(BIN)/python -m pytest

@@ -1,0 +1,106 @@
+"""One address for browsers and the command line: each path is handed to the function that answers it, as an Ingress does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Mount
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from drasi.embedded.router import MANAGEMENT, with_headers
+from drasi.web.direct import routes_app
+from drasi.web.guard import Guard
+
+Locate = Callable[[str, str], str | None]
+"""From (``source``, ``reaction``, ``query`` or ``management``, name) to the URL of its function; None: there is none."""
+
+_CONNECT_S: Final = 5.0
+_OF_ONE_CONNECTION: Final = frozenset(
+    ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailers", "transfer-encoding", "upgrade")
+)
+
+
+class Gateway:
+    """``/v1 …`` and the console go to management, ``/queries/…`` and ``/{query}`` to the query's container, ``/sources/{id}/…`` and
+    ``/reactions/{id}/…`` to their functions; ``/panel`` and ``/`` are the example's own.
+
+    Args:
+        locate: Where functions are.
+        client: Closed by the caller.
+        page: Static files served at ``/``; None: the console.
+        panel: Routes of an example, below ``/panel``.
+    """
+
+    def __init__(
+        self, locate: Locate, client: httpx.AsyncClient, *, page: Path | None = None, panel: Sequence[BaseRoute] = ()
+    ) -> None:
+        self._locate = locate
+        self._client = client
+        self._panel = routes_app([Mount("/panel", routes=list(panel))])
+        self._page = Starlette(routes=[Mount("/", StaticFiles(directory=page, html=True))]) if page is not None else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        first, _, rest = scope["path"][1:].partition("/")
+        if first == "panel":
+            await self._panel(scope, receive, send)
+        elif self._page is not None and (not first or "." in scope["path"].rpartition("/")[2]) and first not in MANAGEMENT:
+            await self._page(scope, receive, with_headers(send))
+        else:
+            answer = await self._answer(first, rest, Request(scope, receive))
+            await answer(scope, receive, send)
+
+    async def _answer(self, first: str, rest: str, request: Request) -> Response:
+        name = rest.partition("/")[0]
+        if first in ("sources", "reactions"):
+            url = self._locate(first.removesuffix("s"), name)
+        elif not first or first in MANAGEMENT or first in ("console", "healthz", "readyz", "metrics"):
+            url = self._locate("management", "management")
+        else:
+            name = name if first == "queries" else first
+            url = self._locate("query", name)
+        if url is None:
+            return PlainTextResponse(f"nothing here is called '{name}'", 404)
+        return await self._forward(url, request)
+
+    async def _forward(self, url: str, request: Request) -> Response:
+        headers = [(name, value) for name, value in request.headers.raw if name.decode().lower() not in _OF_ONE_CONNECTION]
+        query = f"?{request.url.query}" if request.url.query else ""
+        asked = self._client.build_request(
+            request.method,
+            f"{url}{request.url.path}{query}",
+            headers=headers,
+            content=await request.body(),
+            timeout=httpx.Timeout(None, connect=_CONNECT_S),
+        )
+        try:
+            answer = await self._client.send(asked, stream=True)
+        except httpx.HTTPError as error:
+            return PlainTextResponse(f"its function does not answer ({type(error).__name__}); it is being started", 503)
+        kept = {name: value for name, value in answer.headers.items() if name.lower() not in _OF_ONE_CONNECTION}
+        return StreamingResponse(_pieces(answer), answer.status_code, headers=kept)
+
+
+async def _pieces(answer: httpx.Response) -> AsyncIterator[bytes]:
+    try:
+        async for piece in answer.aiter_raw():
+            yield piece
+    except httpx.HTTPError:
+        # The function died; the reader sees the end and asks again.
+        return
+    finally:
+        await answer.aclose()
+
+
+def gateway_app(gateway: Gateway) -> ASGIApp:
+    """The gateway behind the guard of a loopback address."""
+    return Guard(gateway)

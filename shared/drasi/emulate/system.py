@@ -1,0 +1,241 @@
+"""The whole: emulators, functions, example, gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Final, Self
+
+import httpx
+
+from drasi.embedded import manifests
+from drasi.embedded.example import Driver, Example, find
+from drasi.embedded.server import HOST, HttpServer, bind
+from drasi.emulate.child import Say
+from drasi.emulate.emulators import FIRESTORE, PUBSUB, Emulator
+from drasi.emulate.fleet import Fleet
+from drasi.emulate.gateway import Gateway, gateway_app
+from drasi.environment import Environment
+from drasi.errors import DrasiError
+from drasi.functions.google import GoogleParts
+from drasi.resources.known import container_of
+from drasi.resources.resource import CONTINUOUS_QUERY, KINDS, Resource
+from drasi.resources.store import ResourceStore
+
+PROJECT: Final = "drasi-emulated"
+FUNCTIONS: Final = Path(__file__).parents[3] / "functions"
+_LOOK_S = 0.5
+_APPLY_S = 60.0
+
+
+class NotApplied(DrasiError):
+    """Management did not take the manifests."""
+
+    code: ClassVar[str] = "NotApplied"
+
+
+class EmulatedSystem:
+    """Functions in processes of their own on Google's emulators. Use it with ``async with``, or ``start`` and ``close``.
+
+    Args:
+        state: A directory for the example's data, manifests, ports.
+        say: Takes lines: of whom, and the text.
+        port: Of the gateway; 0: a free one.
+        firestore, pubsub: ``host:port`` of emulators that run already; None: they are started.
+        project: Their project; what is in one is not seen in another.
+        functions: The folder of the functions.
+        variables: More for the environment of every function.
+
+    Attributes:
+        url: The gateway's.
+        fleet: The processes.
+        resources: As they were stored at the last look.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        say: Say,
+        *,
+        port: int = 0,
+        firestore: str | None = None,
+        pubsub: str | None = None,
+        project: str = PROJECT,
+        functions: Path = FUNCTIONS,
+        variables: dict[str, str] | None = None,
+    ) -> None:
+        self._state = state
+        self._say = say
+        self._port = port
+        self._hosts = {FIRESTORE: firestore, PUBSUB: pubsub}
+        self._project = project
+        self._functions = functions
+        self._variables = variables or {}
+        self._stack = AsyncExitStack()
+        self._emulators: dict[str, Emulator] = {}
+        self._examples: list[Example] = []
+        self._applied: list[Path] = []
+        self._emptied = asyncio.Event()
+        self._arranging = asyncio.Lock()
+        self.resources: list[Resource] = []
+        self.url = ""
+        self.fleet: Fleet
+        self._store: ResourceStore
+        self._management = ""
+
+    async def start(self, directories: Sequence[Path] = ()) -> None:
+        """Starts all, and applies the manifests of directories; an example in one of them brings its page and panel.
+
+        Raises:
+            EmulatorMissing, NotApplied, DrasiError: As they say.
+        """
+        async with AsyncExitStack() as stack:
+            self._state.mkdir(parents=True, exist_ok=True)
+            self._examples = [example for directory in directories if (example := find(directory)) is not None]
+            for example in self._examples:
+                await example.setup(self._state)
+            await self._start_emulators(stack)
+            environment = self._environment()
+            parts = GoogleParts(Environment(environment))
+            stack.push_async_callback(parts.close)
+            self._store = await parts.resources()
+            self.fleet = Fleet(self._functions, self._state / "functions", environment, self._say)
+            stack.push_async_callback(self.fleet.stop)
+            await self._start_gateway(stack)
+            self._management = await self.fleet.start_management()
+            await self.apply(directories)
+            watching = asyncio.create_task(self._watch(), name="fleet")
+            stack.push_async_callback(_cancel, watching)
+            self._stack = stack.pop_all()
+
+    async def apply(self, directories: Sequence[Path]) -> None:
+        """Applies manifests, and starts what they ask for.
+
+        Raises:
+            NotApplied
+        """
+        self._applied = [*dict.fromkeys([*self._applied, *directories])]
+        text = "\n---\n".join(file.read_text(encoding="utf-8") for file in manifests.files(directories))
+        if text:
+            await self._post(text)
+        await self.arrange()
+
+    async def arrange(self) -> None:
+        """Looks at what is stored, and starts and stops functions accordingly."""
+        async with self._arranging:
+            self.resources = [resource for kind in KINDS for resource in await self._store.of_kind(kind)]
+            await self.fleet.arrange(self.resources)
+
+    async def drive(self) -> list[Driver]:
+        """Starts what plays the world of the examples."""
+        drivers = []
+        for example in self._examples:
+            if example.drives:
+                driver = Driver(example, self._state)
+                await driver.start()
+                self._stack.push_async_callback(driver.stop)
+                drivers.append(driver)
+        return drivers
+
+    def locate(self, kind: str, name: str) -> str | None:
+        """The URL of a function; of a query: of its container's."""
+        if kind == "query":
+            queries = {resource.name: resource for resource in self.resources if resource.kind == CONTINUOUS_QUERY}
+            return self.fleet.url("container", container_of(queries[name])) if name in queries else None
+        return self.fleet.url(kind, name) if self.fleet.of(kind, name) else None
+
+    async def close(self) -> None:
+        """Stops all."""
+        await self._stack.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+    async def _start_emulators(self, stack: AsyncExitStack) -> None:
+        for name in (FIRESTORE, PUBSUB):
+            if self._hosts[name] is None:
+                self._emulators[name] = Emulator(name, self._state, self._project, self._say, self._emptied.set)
+                stack.push_async_callback(self._emulators[name].stop)
+        await asyncio.gather(*(emulator.start() for emulator in self._emulators.values()))
+        for name, emulator in self._emulators.items():
+            self._hosts[name] = emulator.host
+
+    async def _start_gateway(self, stack: AsyncExitStack) -> None:
+        client = httpx.AsyncClient(limits=httpx.Limits(max_connections=None))
+        stack.push_async_callback(client.aclose)
+        page = next((example.page for example in self._examples if example.page is not None), None)
+        panel = [route for example in self._examples for route in example.routes(self._state)]
+        sock = bind(self._port)
+        stack.callback(sock.close)
+        server = HttpServer(gateway_app(Gateway(self.locate, client, page=page, panel=panel)), sock, drain_s=1.0)
+        await server.start()
+        stack.push_async_callback(_stop_server, server)
+        self.url = f"http://{HOST}:{server.port}"
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "DRASI_PROFILE": "emulator",
+            "DRASI_PROJECT": self._project,
+            "DRASI_STATE": str(self._state),
+            "FIRESTORE_EMULATOR_HOST": str(self._hosts[FIRESTORE]),
+            "PUBSUB_EMULATOR_HOST": str(self._hosts[PUBSUB]),
+            **self._variables,
+        }
+
+    async def _post(self, text: str) -> None:
+        async with httpx.AsyncClient(timeout=_APPLY_S) as client:
+            headers = {"Content-Type": "application/yaml"}
+            answer = await client.post(f"{self._management}/v1/apply", content=text.encode(), headers=headers)
+        outcomes: list[dict[str, Any]] = answer.json() if answer.content[:1] == b"[" else []
+        failed = [
+            f"{outcome.get('kind')}/{outcome.get('name')}: {problem.get('message')}"
+            for outcome in outcomes
+            for problem in outcome.get("errors") or ()
+        ]
+        if failed or not answer.is_success:
+            raise NotApplied("; ".join(failed) or answer.text[:500], hint="correct the manifests")
+
+    async def _watch(self) -> None:
+        """Follows the resources, and begins anew when an emulator has lost everything."""
+        while True:
+            try:
+                async with asyncio.timeout(_LOOK_S):
+                    await self._emptied.wait()
+            except TimeoutError:
+                pass
+            try:
+                if self._emptied.is_set():
+                    await self._begin_anew()
+                else:
+                    await self.arrange()
+            except (DrasiError, httpx.HTTPError) as error:
+                text = error.message if isinstance(error, DrasiError) else type(error).__name__
+                self._say("emulate", f"{text}; looked at again")
+
+    async def _begin_anew(self) -> None:
+        self._say("emulate", "an emulator came back empty: everything is applied and read again")
+        self._emptied.clear()
+        async with self._arranging:
+            await self.fleet.stop()
+            await asyncio.gather(*(emulator.answers() for emulator in self._emulators.values()))
+        self._management = await self.fleet.start_management()
+        await self.apply(self._applied)
+
+
+async def _stop_server(server: HttpServer) -> None:
+    server.begin_stop()
+    await server.stopped()
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
