@@ -73,7 +73,9 @@ def test_check_of_a_whole_spec_names_every_place() -> None:
 
 
 def test_kinds_by_name_and_alias() -> None:
-    assert {"Debug", "Firestore", "Http", "Log", "PubSub", "SSE", "StoredProc"} == {name for name, kind in kinds().items() if kind.make is not None}
+    assert {"Debug", "Firestore", "Http", "Log", "PubSub", "SSE", "StoredProc"} == {
+        name for name, kind in kinds().items() if kind.make is not None
+    }
     for word in ("SSE", "sse", " Http ", "http", "log", "Debug", "SignalR", "aws-sqs", "storedproc-mysql", "Firestore", "PubSub"):
         assert find(word) is not None
     assert find("nothing") is None
