@@ -107,7 +107,7 @@ class Container:
             settled=self._settled,
             restore=self._restore,
         )
-        self._bootstraps = Bootstraps(snapshots, self._submit, lambda: self._machine, self._settings, sleep)
+        self._bootstraps = Bootstraps(snapshots, self._writer.submit, lambda: self._machine, self._settings, sleep)
         self._tail = Tail(log, self._ring, lambda: self._machine, self._writer.catch_up)
         self._tasks: list[asyncio.Task[None]] = []
         self._writing: asyncio.Task[None] | None = None
@@ -166,6 +166,7 @@ class Container:
             # What cannot be published now is published by whoever restores.
             await self._publisher.drained()
             await _cancelled(publisher)
+            self._writer.close()
         await self._log.close()
 
     def ready(self) -> bool:
@@ -274,22 +275,14 @@ class Container:
             return BUSY
         if 0 < self._machine.version < SEMANTIC_VERSION:
             await self._upgrade()
-        return await self._submit(item)
-
-    async def _submit(self, item: AnyItem) -> int:
-        answer = self._writer.submit(item)
-        timer = asyncio.get_running_loop().call_later(self._settings.answer_s, _too_late, answer)
-        try:
-            return await answer
-        finally:
-            timer.cancel()
+        return await self._writer.submit(item)
 
     async def _upgrade(self) -> None:
         """Older releases wrote so far: from here on this one evaluates, from a snapshot of what the log gave under it."""
         async with self._upgrading:
             if self._machine.version >= SEMANTIC_VERSION:
                 return
-            if await self._submit(Upgrade()) == DONE:
+            if await self._writer.submit(Upgrade()) == DONE:
                 await _cancelled(self._writing)
                 await self._snapshot()
 
@@ -498,11 +491,6 @@ class Container:
         if query is None:
             raise QueryNotFound(f"View `{query_id}` not found")
         return query
-
-
-def _too_late(answer: asyncio.Future[int]) -> None:
-    if not answer.done():
-        answer.set_result(LATER)
 
 
 async def _cancelled(task: asyncio.Future[None] | None) -> None:

@@ -122,7 +122,11 @@ class Intake:
             except MalformedChange as error:
                 self._refuse(change, error)
                 return
-        if not forced and not self._new(change, element):
+        position = origin.position
+        if position is not None and origin.partition is None and origin.key is None and not forced:
+            if not state.watermarks.admit(source, "", position, state.at_ms):
+                return
+        elif not forced and not self._new(change, element):
             return
         state.latest[source] = (origin.ts_ns, state.at_ns)
         groups = state.by_source.get(source)
@@ -133,15 +137,19 @@ class Intake:
             return
         prepared: Change | None = None
         for group in groups:
+            engine = group.engine
+            routed: Change | None
             if source in group.reading:
                 routed = self._reconcile(group, change, element)
+            elif change.op == "d":
+                routed = self._delete(change, element)
+            elif group.held.get(source, NOTHING).has(element.labels, relation=element.startId is not None):
+                routed = prepared = prepared or self._made(change, element)
             else:
-                routed = self._route(group, change, element, prepared)
-                if routed is not None and routed.__class__ is not Delete:
-                    prepared = routed
+                # Nobody wants it; perhaps it lost its last label that anybody wants.
+                routed = self._delete(change, element) if engine.knows(source, element.id) else None
             if routed is None:
                 continue
-            engine = group.engine
             if group.transaction:
                 group.waiting.append((change, routed))
                 continue
@@ -176,21 +184,8 @@ class Intake:
                 return False
         return origin.key is None or watermarks.admit_key(origin.db, origin.key, self._state.at_ms)
 
-    def _route(self, group: Group, change: SourceChange, element: Element, prepared: Change | None) -> Change | None:
-        """What the change is for a graph; None: nothing."""
-        origin = change.payload.source
-        if change.op == "d":
-            return self._delete(change, element)
-        wanted = group.held.get(origin.db, NOTHING)
-        if wanted.has(element.labels, relation=origin.table == "rel"):
-            return prepared if prepared is not None else self._made(change, element)
-        if group.engine.knows(origin.db, element.id):
-            # It lost its last label that anybody wants.
-            return self._delete(change, element)
-        return None
-
     def _reconcile(self, group: Group, change: SourceChange, element: Element) -> Change | None:
-        """The same while something of the source is being read (see `drasi.container.build`)."""
+        """What the change is for a graph while its source is being read (see `drasi.container.build`); None: nothing."""
         origin = change.payload.source
         source = origin.db
         reading = group.reading[source]

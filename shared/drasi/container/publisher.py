@@ -116,17 +116,13 @@ class Publisher:
         await future
 
     async def drained(self) -> None:
-        """Returns when everything that was to be published is, or when that fails for now; who still waits is answered 503."""
+        """Returns when everything that was to be published is, or when that fails for now."""
         if self._running and self._batches and self._batches[0].number <= self._through and self.problem is None:
             waits = [asyncio.ensure_future(self.reached(self._through)), asyncio.ensure_future(self._troubled.wait())]
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             for each in waits:
                 each.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
-        for batch in self._batches:
-            for future, _ in batch.answers:
-                if not future.done():
-                    future.set_result(503)
 
     async def run(self) -> None:
         self._running = True

@@ -90,6 +90,8 @@ class Writer:
         self._at_ns = 0
         self._carried = 0
         self._reads: list[asyncio.Future[None]] = []
+        self._due: deque[tuple[float, asyncio.Future[int]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self._behind = False
         self._stopping = False
@@ -103,11 +105,17 @@ class Writer:
         return self._queued > self._settings.queue_bytes
 
     def submit(self, item: AnyItem) -> asyncio.Future[int]:
-        """The future holds the status: 204 when the item's entry is committed and published."""
-        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        """The future holds the status: 204 when the item's entry is committed and published, 503 when that takes too long."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[int] = loop.create_future()
         if self.newer is not None or self._stopping:
             answer.set_result(LATER)
             return answer
+        while self._due and self._due[0][1].done():
+            self._due.popleft()
+        self._due.append((loop.time() + self._settings.answer_s, answer))
+        if self._timer is None:
+            self._timer = loop.call_later(self._settings.answer_s, self._too_late)
         size = size_of(item)
         if size > self._largest:
             self._submit_slices(item, answer)
@@ -115,6 +123,15 @@ class Writer:
             self._put(_Waiting(item, size, answer))
         self._wake.set()
         return answer
+
+    def _too_late(self) -> None:
+        """One timer for all: futures fall due in the order in which they were made."""
+        loop = asyncio.get_running_loop()
+        while self._due and (self._due[0][1].done() or self._due[0][0] <= loop.time()):
+            answer = self._due.popleft()[1]
+            if not answer.done():
+                answer.set_result(LATER)
+        self._timer = loop.call_at(self._due[0][0], self._too_late) if self._due else None
 
     async def catch_up(self) -> None:
         """Reads the log to its head.
@@ -142,6 +159,14 @@ class Writer:
             if not future.done():
                 future.set_exception(LogUnavailable("the container has stopped"))
         self._reads.clear()
+
+    def close(self) -> None:
+        """Nothing more is going to be published: who still waits is answered 503."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for _, answer in self._due:
+            if not answer.done():
+                answer.set_result(LATER)
 
     @property
     def _largest(self) -> int:
@@ -175,13 +200,14 @@ class Writer:
                 self._queued = 0
             elif self._queue and not self._behind and not self._reads:
                 attempt = self._next(committed)
-                creating = asyncio.create_task(self._create(attempt))
-                await asyncio.sleep(0)
+                if committed is not None:
+                    creating = asyncio.create_task(self._create(attempt))
+                    await asyncio.sleep(0)
             if committed is not None:
                 self._evaluate(committed)
                 committed = None
-            if attempt is not None and creating is not None:
-                error = await creating
+            if attempt is not None:
+                error = await (creating or self._create(attempt))
                 if error is None or await self._resolve(attempt, error):
                     committed = attempt
                     self.problem = None
