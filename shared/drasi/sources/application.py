@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from drasi.messages.changes import Element, Origin, Payload, SourceChange
 from drasi.sources.port import SourceContext, SourceKind
@@ -27,9 +27,7 @@ class ApplicationSource(PushedSource):
         effective_from_ns: int | None = None,
     ) -> None:
         """A node, or with ``start`` and ``end`` a relation; one that is known already is replaced."""
-        await self.publish(
-            [self._change("i", Element(element_id, list(labels), dict(properties or {}), start, end), effective_from_ns)]
-        )
+        await self._send("i", Element(element_id, list(labels), dict(properties or {}), start, end), effective_from_ns)
 
     async def update(
         self,
@@ -42,31 +40,28 @@ class ApplicationSource(PushedSource):
         effective_from_ns: int | None = None,
     ) -> None:
         """Labels and ends are replaced, properties given are set, None removes one, the others are kept."""
-        await self.publish(
-            [self._change("u", Element(element_id, list(labels), dict(properties or {}), start, end), effective_from_ns)]
-        )
+        await self._send("u", Element(element_id, list(labels), dict(properties or {}), start, end), effective_from_ns)
 
     async def delete(
         self, element_id: str, labels: Sequence[str] = (), *, relation: bool = False, effective_from_ns: int | None = None
     ) -> None:
         """Removes an element; one that is not known is no error."""
-        change = self._change("d", Element(element_id, list(labels)), effective_from_ns)
-        if relation:
-            change.payload.source.table = "rel"
-        await self.publish([change])
+        await self._send("d", Element(element_id, list(labels)), effective_from_ns, relation=relation)
 
-    def _change(self, op: str, element: Element, effective_from_ns: int | None) -> SourceChange:
+    async def _send(
+        self, op: Literal["i", "u", "d"], element: Element, effective_from_ns: int | None, *, relation: bool = False
+    ) -> None:
         if not element.id:
             raise ValueError("an element needs an id")
         if (element.startId is None) != (element.endId is None):
             raise ValueError(f"relation {element.id} needs both start and end")
-        is_relation = element.startId is not None
-        if is_relation and not element.labels:
-            raise ValueError(f"relation {element.id} needs a label: its type")
-        origin = Origin(self.context.id, "rel" if is_relation else "node", effective_from_ns or self.context.now_ns())
-        if op == "d":
-            return SourceChange("d", Payload(origin, before=element))
-        return SourceChange("i" if op == "i" else "u", Payload(origin, after=element))
+        if element.startId is not None:
+            relation = True
+            if not element.labels:
+                raise ValueError(f"relation {element.id} needs a label: its type")
+        origin = Origin(self.context.id, "rel" if relation else "node", effective_from_ns or self.context.now_ns())
+        payload = Payload(origin, before=element) if op == "d" else Payload(origin, after=element)
+        await self.publish([SourceChange(op, payload)])
 
 
 KIND = SourceKind(

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from starlette.routing import BaseRoute
-
 from drasi.errors import DrasiError
 from drasi.messages.changes import Element, Origin, Payload, SourceChange
-from drasi.sources.port import SnapshotEnd, SnapshotHeader, SnapshotLine, SnapshotRequest, SourceContext, SourceKind
+from drasi.sources.port import SnapshotEnd, SnapshotHeader, SnapshotLine, SnapshotRequest, Source, SourceContext, SourceKind
 
 _LABELS = {"counter": "Counter", "sensorReading": "SensorReading", "generic": "Generic"}
 _PART = 5_000
 
 
-class MockSource:
+class MockSource(Source):
     """Tick n (1, 2, 3 …) inserts or updates one element.
 
     The state holds how many ticks were published, and when each run of the process began (``[first tick, time]``), so that the
@@ -97,18 +95,6 @@ class MockSource:
     async def mark(self) -> SourceChange | None:
         number = self._count
         return SourceChange("u", Payload(Origin(self.context.id, "node", self.context.now_ns(), number, position=f"{number:020d}")))
-
-    def routes(self) -> Sequence[BaseRoute]:
-        return ()
-
-    def wake(self) -> None:
-        return
-
-    async def deprovision(self) -> None:
-        return
-
-    async def close(self) -> None:
-        return
 
     def _change(self, number: int) -> SourceChange:
         element = self._element(number)

@@ -150,21 +150,22 @@ class Source(Protocol):
     async def mark(self) -> SourceChange | None:
         """The marker behind a snapshot's last part (wire.md section 4): published with ``drasi-type: marker`` on the change topic.
         None: the kind has no stream to mark."""
-        ...
+        return None
 
     def routes(self) -> Sequence[BaseRoute]:
         """HTTP routes of a pushed kind, below ``/sources/{id}``; none for polled kinds."""
-        ...
+        return ()
 
     def wake(self) -> None:
         """Reads the origin now instead of at the next poll (``POST /``); nothing for pushed kinds."""
-        ...
+        return
 
     async def deprovision(self) -> None:
         """Removes everything it made in its origin. Called when the resource is deleted; retried until it succeeds."""
-        ...
+        return
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        return
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from starlette.routing import BaseRoute
-
 from drasi.messages.changes import SourceChange
-from drasi.sources.port import SnapshotEnd, SnapshotHeader, SnapshotLine, SnapshotRequest, SourceContext, State
+from drasi.sources.port import SnapshotEnd, SnapshotHeader, SnapshotLine, SnapshotRequest, Source, SourceContext, State
 
 _BLOCK = 10_000
 
@@ -42,7 +40,7 @@ class Counter:
         return number
 
 
-class PushedSource:
+class PushedSource(Source):
     """A source without a stream of its own. What it publishes gets its position in the order of publication.
 
     Args:
@@ -81,18 +79,3 @@ class PushedSource:
     async def snapshot(self, request: SnapshotRequest) -> AsyncIterator[SnapshotLine]:
         yield SnapshotHeader("", self.context.now_ns())
         yield SnapshotEnd(0)
-
-    async def mark(self) -> SourceChange | None:
-        return None
-
-    def routes(self) -> Sequence[BaseRoute]:
-        return ()
-
-    def wake(self) -> None:
-        return
-
-    async def deprovision(self) -> None:
-        return
-
-    async def close(self) -> None:
-        return
