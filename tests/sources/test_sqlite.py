@@ -18,7 +18,7 @@ import pytest
 from drasi.messages.changes import Element
 from drasi.sources.port import Labels, OriginUnavailable, SnapshotRequest
 from drasi.sources.sqlite.catalog import Wanted
-from drasi.sources.sqlite.origin import Configuration, Origin
+from drasi.sources.sqlite.origin import Configuration, Origin, Position
 from tests.sources.sqlite_world import SQLiteWorld, read_part
 from tests.sources.world import Graph
 
@@ -652,7 +652,7 @@ class TestRestart:
         client.execute("INSERT INTO Room VALUES (1)")
         await world.settled(function)
 
-        def fail(published: int, mark: str) -> None:
+        def fail(stored: Position) -> None:
             raise OriginUnavailable("the disk is full")
 
         function.source._origin.settle = fail  # type: ignore[attr-defined]
@@ -729,6 +729,38 @@ class TestLostPosition:
         assert world.renewals == [f"{world.path} has been set back to an earlier state"]
         client.execute("INSERT INTO Room VALUES (4)")
         await world.bus.until(lambda: "Room:4" in world.bus.graph.elements)
+
+    async def test_a_copy_restored_while_it_is_watched_is_noticed(self, world: SQLiteWorld, tmp_path: Path) -> None:
+        client = world.client()
+        client.execute("CREATE TABLE Room (id INTEGER PRIMARY KEY)")
+        function = await world.watch()
+        client.execute("INSERT INTO Room VALUES (1)")
+        await world.settled(function)
+        copy = sqlite3.connect(tmp_path / "copy.db")
+        client.backup(copy)
+        client.execute("INSERT INTO Room VALUES (2)")
+        await world.settled(function)
+        copy.backup(client)
+        copy.close()
+        client.execute("INSERT INTO Room VALUES (3)")
+        await world.until(lambda: world.renewals == [f"{world.path} has been set back to an earlier state"])
+        client.execute("INSERT INTO Room VALUES (4)")
+        await world.bus.until(lambda: "Room:4" in world.bus.graph.elements)
+
+    @pytest.mark.parametrize("table", ["source", "shapes", "changes", "displaced"])
+    async def test_tables_of_ours_that_somebody_drops_are_made_again(self, world: SQLiteWorld, table: str) -> None:
+        client = world.client()
+        client.execute("CREATE TABLE Room (id INTEGER PRIMARY KEY, name TEXT UNIQUE)")
+        function = await world.watch()
+        client.execute("INSERT INTO Room VALUES (1, 'a')")
+        await world.settled(function)
+        client.execute(f"DROP TABLE _drasi_{table}")
+        await world.until(lambda: len(world.renewals) == 1)
+        await world.until(lambda: function.status()["available"] and not function.status()["messages"])
+        # Another one, because SQLite does not look again for a table that a trigger needs and its own connection has dropped.
+        world.client().execute("INSERT OR REPLACE INTO Room VALUES (2, 'a')")
+        await world.bus.until(lambda: "Room:2" in world.bus.graph.elements)
+        assert len(world.renewals) == 1
 
     async def test_stop_waits_for_a_person(self, world: SQLiteWorld) -> None:
         client = world.client()
@@ -813,14 +845,14 @@ def test_the_labels_wanted_are_asked_for_behind_the_beginning_of_the_read(tmp_pa
     client.execute("PRAGMA journal_mode = WAL")
     client.execute("CREATE TABLE Room (id INTEGER PRIMARY KEY)")
     origin = Origin(Configuration("db", tmp_path / "rooms.db", Wanted()))
-    after = origin.install(None).position.position
+    stored = origin.install(None).position
     client.execute("INSERT INTO Room VALUES (1)")
 
     def wanted() -> Labels:
         client.execute("INSERT INTO Room VALUES (2)")
         return Labels()
 
-    batch = origin.poll(after, wanted, 0)
+    batch = origin.poll(stored, wanted, 0)
     assert batch is not None
     assert len(batch.changes) == 1
     origin.close()

@@ -50,6 +50,15 @@ def is_installed(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_drasi_source'").fetchone() is not None
 
 
+def is_complete(connection: sqlite3.Connection) -> bool:
+    """Whether all that `create_tables` made is still there."""
+    [count] = connection.execute(
+        "SELECT count(*) FROM sqlite_master WHERE name IN "
+        "('_drasi_source', '_drasi_shapes', '_drasi_changes', '_drasi_displaced', '_drasi_displaced_by')"
+    ).fetchone()
+    return bool(count == 5)
+
+
 def shapes(connection: sqlite3.Connection) -> dict[int, Shape]:
     return {number: _decode(shape) for number, shape in connection.execute("SELECT id, shape FROM _drasi_shapes")}
 

@@ -19,7 +19,7 @@ from drasi.errors import DrasiError
 from drasi.messages.changes import SourceChange
 from drasi.sources.port import Labels, OriginUnavailable
 from drasi.sources.sqlite import capture
-from drasi.sources.sqlite.catalog import Problem, Wanted, read_catalog
+from drasi.sources.sqlite.catalog import PREFIX, Problem, Wanted, read_catalog
 from drasi.sources.sqlite.mapping import Captured, Mapping, NullKey, Shape
 
 _BUSY_S = 5.0
@@ -166,18 +166,19 @@ class Origin:
         self._data_version = -1
         return installed
 
-    def poll(self, after: int, wanted: Callable[[], Labels], now_ns: int) -> Batch | None:
-        """What was captured after row ``after``; None: nothing.
+    def poll(self, stored: Position, wanted: Callable[[], Labels], now_ns: int) -> Batch | None:
+        """What was captured behind the stored position; None: nothing.
 
         ``wanted`` is asked when the transaction that reads has begun: a reader who registers and then takes a snapshot misses no
         change behind it.
 
         Raises:
-            Replaced: Another database stands at the path.
+            Replaced: Another database stands at the path, or an earlier state of this one.
             OriginUnavailable: Try again later.
         """
         connection = self._connection
         assert connection is not None
+        after = stored.position
         path = self._configuration.path
         try:
             status = os.stat(path)
@@ -196,36 +197,36 @@ class Origin:
                 if _schema_version(connection) != self._schema_version:
                     self._data_version = -1  # altered again meanwhile: at the next poll
                     return None
-                self._check_token(connection)
+                self._check(connection, stored)
                 batch = self._read(connection, after, wanted(), now_ns, problems)
         except OSError as error:
             raise unavailable(path, error) from error
         except sqlite3.DatabaseError as error:
-            if "no such table: _drasi" in str(error) or "malformed" in str(error):
-                raise Replaced from error
-            raise unavailable(path, error) from error
+            raise self._failure(error) from error
         self._data_version = version
         self._has_more = batch.more
         return batch if batch.last > after or batch.problems is not None else None
 
-    def settle(self, published: int, mark: str) -> None:
-        """Removes what is published, and notes the mark.
+    def settle(self, stored: Position) -> None:
+        """Removes what is published, and notes the newest mark.
 
         Raises:
+            Replaced: An earlier state of the database stands there meanwhile.
             OriginUnavailable: Nothing was changed; what was published is removed with the next.
         """
         connection = self._connection
         assert connection is not None
         try:
             with _Transaction(connection):
+                self._check(connection, stored)
                 # The newest row stays: its number is where the next one goes on.
                 connection.execute(
-                    "DELETE FROM _drasi_changes WHERE id <= ? AND id < (SELECT max(id) FROM _drasi_changes)", (published,)
+                    "DELETE FROM _drasi_changes WHERE id <= ? AND id < (SELECT max(id) FROM _drasi_changes)", (stored.position,)
                 )
                 connection.execute("DELETE FROM _drasi_displaced")
-                connection.execute("UPDATE _drasi_source SET mark = ?", (mark,))
+                connection.execute("UPDATE _drasi_source SET mark = ?", (stored.marks[-1],))
         except sqlite3.Error as error:
-            raise unavailable(self._configuration.path, error) from error
+            raise self._failure(error) from error
 
     def remove(self) -> None:
         """Takes tables and triggers out of the database, if it is there and ours."""
@@ -260,15 +261,18 @@ class Origin:
         lost = self._lost(connection, stored)
         if lost is not None and stored is not None and self._configuration.stop_when_lost:
             raise PositionLost(lost, hint="restore the database, or set onPositionLost: rebootstrap to go on from its state now")
+        if not capture.is_complete(connection):
+            capture.remove_all(connection)
         capture.create_tables(connection)
         if stored is not None and lost is None:
             return Installed(stored, None, self._renew(connection, announce=True))
         token, mark = secrets.token_hex(8), secrets.token_hex(4)
         connection.execute("DELETE FROM _drasi_source")
         connection.execute("INSERT INTO _drasi_source VALUES (?, ?, ?)", (self._configuration.source_id, token, mark))
-        # Numbers go on behind everything that was ever published, or containers would take new changes for old ones.
+        # Numbers go on behind everything that was ever published, or containers would take new changes for old ones: also behind
+        # a batch that was published just before a crash and is not in the state.
         [highest] = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM _drasi_changes").fetchone()
-        first = max(highest, stored.position + 1 if stored is not None else 1)
+        first = max(highest, stored.position + 1 + _POLL_ROWS if stored is not None else 1)
         connection.execute("DELETE FROM _drasi_changes")
         connection.execute("INSERT INTO _drasi_changes (id, op) VALUES (?, '-')", (first,))
         problems = self._renew(connection, announce=False)
@@ -285,17 +289,17 @@ class Origin:
             )
         if stored is None:
             return f"the state of source {owner} was lost; {path} had been watched before"
-        [highest] = connection.execute("SELECT coalesce(max(id), 0) FROM _drasi_changes").fetchone()
         if token != stored.token:
             return f"{path} is another database than the one whose changes were read"
-        unsettled = mark in stored.marks[:-1]
-        row = connection.execute("SELECT * FROM _drasi_changes WHERE id = ?", (stored.position,)).fetchone()
-        changed = unsettled and (row is None or _digest(row) != stored.digest)
-        if mark not in stored.marks or highest < stored.position or changed:
+        if not capture.is_complete(connection):
+            return f"somebody dropped tables named {PREFIX}… from {path}"
+        if _is_set_back(connection, stored, mark):
             return f"{path} has been set back to an earlier state"
         return None
 
     def _renew(self, connection: sqlite3.Connection, *, announce: bool) -> list[Problem]:
+        if not capture.is_complete(connection):
+            raise Replaced
         tables, problems = read_catalog(connection, self._configuration.wanted)
         if self._configuration.wanted.tables:
             for problem in problems:
@@ -309,8 +313,15 @@ class Origin:
     def _mapping(self, shape: Shape) -> Mapping:
         return Mapping(self._configuration.source_id, shape, decimals=self._configuration.decimals)
 
-    def _check_token(self, connection: sqlite3.Connection) -> None:
-        if _owner(connection)[1] != self._token:
+    def _failure(self, error: sqlite3.Error) -> Exception:
+        if ("no such table" in str(error) and PREFIX in str(error)) or "malformed" in str(error):
+            return Replaced()
+        return unavailable(self._configuration.path, error)
+
+    def _check(self, connection: sqlite3.Connection, stored: Position) -> None:
+        """Programs can restore a copy into the file while it is watched (``.restore``)."""
+        _, token, mark = _owner(connection)
+        if token != self._token or _is_set_back(connection, stored, mark):
             raise Replaced
 
     def _read(
@@ -372,6 +383,19 @@ class _Transaction:
         except sqlite3.Error:
             self._connection.execute("ROLLBACK")
             raise
+
+
+def _is_set_back(connection: sqlite3.Connection, stored: Position, mark: str) -> bool:
+    """Whether the database is from before what was published last."""
+    if mark not in stored.marks:
+        return True
+    [highest] = connection.execute("SELECT coalesce(max(id), 0) FROM _drasi_changes").fetchone()
+    if highest < stored.position:
+        return True
+    if mark == stored.marks[-1]:
+        return False
+    row = connection.execute("SELECT * FROM _drasi_changes WHERE id = ?", (stored.position,)).fetchone()
+    return row is None or _digest(row) != stored.digest
 
 
 def _schema_version(connection: sqlite3.Connection) -> int:

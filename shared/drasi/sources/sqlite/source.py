@@ -123,17 +123,19 @@ class SQLiteSource:
         self._closed = True
         self._origin.interrupt()
         if self._unsettled and self._origin.is_open:
-            last, mark = self._position.position, self._position.marks[-1]
-            with contextlib.suppress(DrasiError):
-                await self._in_thread(lambda: self._origin.settle(last, mark))
+            stored = self._position
+            with contextlib.suppress(DrasiError, Replaced):
+                await self._in_thread(lambda: self._origin.settle(stored))
         await self._in_thread(self._origin.close)
         for executor in (self._writer, self._reader):
             await asyncio.to_thread(executor.shutdown)
 
     async def _step(self) -> bool:
         """One poll and what follows from it; whether more is waiting."""
-        after, now = self._position.position, self._context.now_ns()
-        batch = await self._in_thread(lambda: self._origin.poll(after, self._context.wanted, now))
+        stored, now = self._position, self._context.now_ns()
+        if self._mark is not None:
+            stored = msgspec.structs.replace(stored, marks=[self._mark])
+        batch = await self._in_thread(lambda: self._origin.poll(stored, self._context.wanted, now))
         if batch is None:
             return False
         if batch.problems is not None:
@@ -150,7 +152,8 @@ class SQLiteSource:
             await self._context.publish(batch.changes)
         mark = secrets.token_hex(4)
         known = self._position.marks if self._mark is None else [self._mark]
-        await self._keep(Position(batch.last, self._position.token, [*known, mark], batch.digest))
+        stored = Position(batch.last, self._position.token, [*known, mark], batch.digest)
+        await self._keep(stored)
         await self._tell()
         if batch.more:
             text = "so many changes came at once that they are evaluated in parts, maybe inside a transaction"
@@ -158,7 +161,7 @@ class SQLiteSource:
         # Until this has succeeded for certain, the database may hold either mark.
         self._mark = None
         self._unsettled = True
-        await self._in_thread(lambda: self._origin.settle(batch.last, mark))
+        await self._in_thread(lambda: self._origin.settle(stored))
         self._mark = mark
         self._unsettled = False
 
