@@ -4,8 +4,9 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.types import Scope
+from starlette.types import Message, Receive, Scope, Send
 
 from drasi.web.guard import Forbidden, Guard, is_loopback
 from drasi.web.refusal import Unauthorized
@@ -149,3 +150,20 @@ async def test_a_websocket_is_refused_with_a_status_where_the_server_can() -> No
     assert [message["type"] for message in sent] == ["websocket.http.response.start", "websocket.http.response.body"]
     assert sent[0]["status"] == 401
     assert (b"www-authenticate", b'Bearer error="invalid_token"') in sent[0]["headers"]
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_defect() -> None:
+    asked: list[str] = []
+
+    async def receive() -> Message:
+        asked.append("receive")
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        raise AssertionError(message)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Request(scope, receive).body()
+
+    await Guard(app)({"type": "http", "method": "POST", "path": "/", "headers": [(b"host", b"localhost")]}, receive, send)
+    assert asked == ["receive"]

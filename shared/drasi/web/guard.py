@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -65,7 +66,11 @@ class Guard:
             page = self._page(scope) if shown and self._page is not None else None
             await refuse(scope, receive, send, error, page=page)
             return
-        await self._app(scope, receive, send)
+        try:
+            await self._app(scope, receive, send)
+        except ClientDisconnect:
+            # It went in the middle of its body: nothing was done, and nobody waits for an answer.
+            return
 
     def _check(self, scope: Scope) -> None:
         # One pass over the raw headers: this is on the way of every pushed change.
