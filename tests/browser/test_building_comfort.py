@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
+from drasi.web.sign_in import address_with
 from tests.embedded.facilities import EXAMPLE, answers, write
 from tests.embedded.test_kill import port_of
 from tests.embedded.waiting import until
@@ -53,6 +54,11 @@ class Served:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/"
+
+    @property
+    def way_in(self) -> str:
+        """The address that ``drasi run`` prints."""
+        return address_with(self.url.rstrip("/"), (self.state / "token").read_text().strip())
 
     def start(self) -> None:
         with (self.state / "run.log").open("ab") as log:
@@ -95,7 +101,7 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: _note(errors, message))
     page.on("request", lambda request: None if request.url.startswith((served.url, "data:")) else errors.append(request.url))
-    page.goto(served.url)
+    page.goto(served.way_in)
     expect(page.locator("[data-room]")).to_have_count(47)
     yield page
     context.close()
@@ -104,7 +110,9 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
 
 def _note(errors: list[str], message: ConsoleMessage) -> None:
     # That the server is gone is what one test is about.
-    if message.type == "error" and "ERR_CONNECTION_REFUSED" not in message.text and "ERR_INCOMPLETE_CHUNKED" not in message.text:
+    # The first answer to a browser that has no cookie yet is 401, with the page that lets it in.
+    expected = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED", "status of 401")
+    if message.type == "error" and not any(text in message.text for text in expected):
         errors.append(message.text)
 
 
@@ -190,7 +198,7 @@ def test_it_says_when_the_server_is_gone_and_goes_on_when_it_is_back(page: Page,
 def test_dark_light_and_a_phone(browser: Browser, served: Served) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark", has_touch=True, is_mobile=True)
     page = context.new_page()
-    page.goto(served.url)
+    page.goto(served.way_in)
     expect(page.locator("[data-room]")).to_have_count(47)
     root = page.locator("html")
     expect(root).to_have_attribute("data-theme", "dark")
@@ -200,3 +208,69 @@ def test_dark_light_and_a_phone(browser: Browser, served: Served) -> None:
     page.locator("[data-room=room_01_05_01]").tap()
     expect(page.locator("[data-sheet]")).to_be_in_viewport()
     context.close()
+
+
+def test_the_token_leaves_the_address_bar(page: Page, served: Served) -> None:
+    token = (served.state / "token").read_text().strip()
+    assert page.url == served.url
+    assert page.evaluate("document.cookie") == "", "scripts cannot read it"
+    assert page.evaluate("document.referrer") in ("", served.url)
+    assert token not in page.content()
+    [cookie] = page.context.cookies()
+    assert (cookie["name"], cookie["value"], cookie["httpOnly"], cookie["sameSite"]) == ("drasi_token", token, True, "Strict")
+    page.go_back()
+    expect(page).to_have_url("about:blank")
+
+
+def test_without_a_token_a_page_says_where_it_is(browser: Browser, served: Served) -> None:
+    for path in ("", "console", "swagger-ui/", "reactions/comfort-debug/", "queries/room-comfort"):
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(served.url + path)
+        expect(page.get_by_role("heading")).to_have_text("This page needs a token")
+        expect(page.locator("#where")).to_contain_text("Open the address that 'drasi run' printed in its terminal")
+        page.get_by_label("token").fill("nonsense")
+        page.get_by_role("button").click()
+        expect(page.get_by_role("alert")).to_have_text("This token is not valid, or no longer.")
+        page.get_by_label("token").fill((served.state / "token").read_text())
+        page.get_by_role("button").click()
+        expect(page.get_by_role("heading", name="This page needs a token")).to_have_count(0)
+        assert page.url == served.url + path
+        context.close()
+
+
+def test_every_page_works_with_the_cookie(page: Page, served: Served) -> None:
+    page.goto(f"{served.url}console")
+    expect(page.locator("table").first).to_contain_text("room-comfort")
+    page.goto(f"{served.url}swagger-ui/")
+    expect(page.locator("#about")).to_contain_text("version")
+    status = page.locator("details", has=page.locator("summary code", has_text="/v1/status"))
+    status.locator("summary").click()
+    status.get_by_role("button", name="Send").click()
+    expect(status.locator("pre")).to_contain_text("200 OK")
+    page.goto(f"{served.url}reactions/comfort-debug/")
+    expect(page.locator("#connection")).to_have_text("live")
+    page.goto(f"{served.url}reactions/comfort-debug/#room-comfort")
+    expect(page.locator("#count")).to_have_text("47")
+
+
+def test_a_link_from_another_site_leads_in(page: Page, served: Served) -> None:
+    """The cookie does not come along with it; the page asks again by itself."""
+    other = page.context.new_page()
+    other.goto(f"{served.url.replace('127.0.0.1', 'localhost')}healthz")
+    follow = "url => { const a = document.createElement('a'); a.href = url; document.body.append(a); a.click() }"
+    other.evaluate(follow, served.url)
+    expect(other.locator("[data-room]")).to_have_count(47)
+    assert other.url == served.url
+
+
+def test_a_page_whose_token_has_ended_says_so(page: Page, served: Served) -> None:
+    page.context.clear_cookies()
+    served.stop()
+    expect(page.locator("[data-connection]")).to_have_text("Reconnecting…")
+    served.start()
+    expect(page.locator("[role=alert]")).to_contain_text("Reload this page")
+    page.reload()
+    expect(page.get_by_role("heading")).to_have_text("This page needs a token")
+    page.goto(served.way_in)
+    expect(page.locator("[data-room]")).to_have_count(47)

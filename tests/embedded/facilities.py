@@ -25,12 +25,12 @@ def example() -> Example:
     return found
 
 
-async def prepared(state: Path) -> EmbeddedSystem:
+async def prepared(state: Path, **options: Any) -> EmbeddedSystem:
     """A system that has not started, over a fresh database of the example."""
     os.makedirs(state, exist_ok=True)
     companion = example()
     await companion.setup(state)
-    return EmbeddedSystem(state, page=companion.page, panel=companion.routes(state))
+    return EmbeddedSystem(state, page=companion.page, panel=companion.routes(state), **options)
 
 
 async def apply_example(system: EmbeddedSystem) -> None:

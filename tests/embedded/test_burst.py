@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.embedded.owner import owner
 from tests.embedded.test_kill import port_of
 from tests.embedded.waiting import until
 
@@ -53,7 +54,8 @@ def _system(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Cli
     with (state / "run.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
             until(lambda: port_of(state, process) > 0, "it runs", 30)
-            with httpx.Client(base_url=f"http://127.0.0.1:{port_of(state, process)}", timeout=60) as client:
+            url = f"http://127.0.0.1:{port_of(state, process)}"
+            with httpx.Client(base_url=url, timeout=60, headers=owner(state)) as client:
                 until(lambda: '"running"' in client.get("/queries/levels").text, "the query runs")
                 yield process, client
             process.send_signal(signal.SIGTERM)
@@ -89,8 +91,9 @@ def _memory_kib(process: subprocess.Popen[bytes]) -> int:
 class Reader:
     """Follows the stream and keeps the rows, checking that each difference follows from the last."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, headers: Mapping[str, str]) -> None:
         self._port = port
+        self._headers = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self.rows: dict[str, dict[str, Any]] = {}
         self.last_id = ""
         self.connections = 0
@@ -104,7 +107,8 @@ class Reader:
         reader.settimeout(30)
         reader.connect(("127.0.0.1", self._port))
         resume = f"Last-Event-ID: {self.last_id}\r\n" if self.last_id else ""
-        reader.sendall(f"GET /reactions/out/events?query=levels HTTP/1.0\r\nHost: localhost\r\n{resume}\r\n".encode())
+        path = "/reactions/out/events?query=levels"
+        reader.sendall(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n{self._headers}{resume}\r\n".encode())
         return reader
 
     def follow(self, reader: socket.socket, final: int) -> bool:
@@ -146,7 +150,8 @@ def test_a_burst_loses_nothing_and_takes_no_memory(tmp_path: Path) -> None:
     with _system(tmp_path) as (process, client):
         port = client.base_url.port
         assert port is not None
-        quick, slow = Reader(port), Reader(port)
+        shown = owner(tmp_path / "state")
+        quick, slow = Reader(port, shown), Reader(port, shown)
         followed: list[bool] = []
         stream = quick.connect()
         following = threading.Thread(target=lambda: followed.append(quick.follow(stream, ALL - 1)))

@@ -18,6 +18,7 @@ import httpx
 
 from drasi.embedded.lock import FILE
 from tests.embedded.facilities import DATABASE, answers, example, ordered
+from tests.embedded.owner import owner
 from tests.embedded.target import Target
 from tests.embedded.waiting import eventually, until
 from tests.web.served import serving
@@ -115,7 +116,7 @@ async def test_killed_at_random_moments(tmp_path: Path) -> None:
         target.well()
         with drasi(manifests, state) as process:
             await asyncio.to_thread(until, lambda: port_of(state, process) > 0, "it runs", 30)
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port_of(state, process)}") as client:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port_of(state, process)}", headers=owner(state)) as client:
                 await _agrees(client, target, state)
     assert target.taken
     log = (state / "run.log").read_text()

@@ -14,6 +14,7 @@ import pytest
 from drasi.embedded import EmbeddedSystem, manifests
 from drasi.embedded.example import Example, find
 from tests.embedded.facilities import DATABASE, EXAMPLE, QUERIES, answers, ordered
+from tests.embedded.owner import owner
 from tests.embedded.waiting import eventually
 from tests.postgres import Server, postgres
 from tests.web.served import serving
@@ -84,6 +85,7 @@ async def test_the_example_over_postgresql(tmp_path: Path, database: psycopg.Con
     await companion.setup(state)
     system = EmbeddedSystem(state, page=companion.page, panel=companion.routes(state))
     async with system, serving(system.app) as client:
+        client.headers.update(owner(state))
         outcomes = await system.apply(manifests.read(manifests.files([FOLDER])))
         assert {outcome.result for outcome in outcomes} == {"created"}, [outcome.errors for outcome in outcomes if outcome.errors]
         await agree(client, database, tmp_path)

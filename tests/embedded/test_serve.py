@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 
 from drasi.embedded.lock import FILE
+from tests.embedded.owner import owner
 from tests.embedded.waiting import until
 
 MANIFESTS = """
@@ -45,7 +46,7 @@ def reset(state):
 """
 
 
-def _directory(tmp_path: Path) -> Path:
+def directory_of(tmp_path: Path) -> Path:
     directory = tmp_path / "shop"
     directory.mkdir()
     (directory / "shop.yaml").write_text(MANIFESTS)
@@ -56,14 +57,14 @@ def _directory(tmp_path: Path) -> Path:
 @contextmanager
 def run(directory: Path, state: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "drasi", "run", str(directory), "--state", str(state), "--port", "0", *options]
-    with _log(state).open("w") as log, subprocess.Popen(command, stdout=log, stderr=log, text=True) as process:
+    with log_of(state).open("w") as log, subprocess.Popen(command, stdout=log, stderr=log, text=True) as process:
         try:
             yield process
         finally:
             process.kill()
 
 
-def _log(state: Path) -> Path:
+def log_of(state: Path) -> Path:
     """What the last process over this state directory printed."""
     return state.with_suffix(".log")
 
@@ -71,11 +72,11 @@ def _log(state: Path) -> Path:
 def _ended(state: Path, process: subprocess.Popen[str]) -> str:
     """Waits for the end of a process; what it printed."""
     process.wait(30)
-    return _log(state).read_text()
+    return log_of(state).read_text()
 
 
-def client_of(state: Path, process: subprocess.Popen[str]) -> httpx.Client:
-    """A client of the process, once it listens."""
+def client_of(state: Path, process: subprocess.Popen[str], *, token: str | None = None) -> httpx.Client:
+    """A client of the process, once it listens, with its owner's token if no other is given."""
     port = 0
 
     def listens() -> bool:
@@ -85,11 +86,11 @@ def client_of(state: Path, process: subprocess.Popen[str]) -> httpx.Client:
         except (FileNotFoundError, ValueError):
             return False
         port = holder["port"] if holder["pid"] == process.pid else 0
-        assert process.poll() is None, _log(state).read_text()
+        assert process.poll() is None, log_of(state).read_text()
         return bool(port)
 
     until(listens, "it listens", 30)
-    return httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10)
+    return httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, headers=owner(state) if token is None else {})
 
 
 def _rows(client: httpx.Client) -> list[dict[str, object]]:
@@ -105,16 +106,16 @@ def _sql(state: Path, statement: str) -> None:
 
 
 def test_it_prints_where_it_is_and_stops_cleanly(tmp_path: Path) -> None:
-    directory, state = _directory(tmp_path), tmp_path / "state"
+    directory, state = directory_of(tmp_path), tmp_path / "state"
     with run(directory, state) as process, client_of(state, process) as client:
         _sql(state, "INSERT INTO Item VALUES (1, 'pear', 2.5, 4)")
         until(lambda: _rows(client) == [{"name": "pear", "share": 25}], "the row comes")
-        until(lambda: "cheap: running" in _log(state).read_text(), "it says so")
+        until(lambda: "cheap: running" in log_of(state).read_text(), "it says so")
         with client.stream("GET", "/queries/cheap/events?after=0") as stream:  # an open reader does not hold it up
             assert stream.status_code == 200
             process.send_signal(signal.SIGTERM)
             assert process.wait(15) == 0
-    output = _log(state).read_text()
+    output = log_of(state).read_text()
     assert "Source/shop: created" in output
     assert f"query      {client.base_url}".rstrip("/") + "/queries/cheap" in output
     assert f"database   {state / 'shop.db'} (source shop)" in output
@@ -123,7 +124,7 @@ def test_it_prints_where_it_is_and_stops_cleanly(tmp_path: Path) -> None:
 
 
 def test_interrupt_stops_it_too_and_the_next_run_goes_on(tmp_path: Path) -> None:
-    directory, state = _directory(tmp_path), tmp_path / "state"
+    directory, state = directory_of(tmp_path), tmp_path / "state"
     for turn in range(2):
         with run(directory, state) as process, client_of(state, process) as client:
             _sql(state, f"INSERT INTO Item VALUES ({turn}, 'item {turn}', 1, 1)")
@@ -133,7 +134,7 @@ def test_interrupt_stops_it_too_and_the_next_run_goes_on(tmp_path: Path) -> None
 
 
 def test_a_second_run_is_refused_with_pid_and_port_of_the_first(tmp_path: Path) -> None:
-    directory, state = _directory(tmp_path), tmp_path / "state"
+    directory, state = directory_of(tmp_path), tmp_path / "state"
     with run(directory, state) as first, client_of(state, first) as client:
         with run(directory, state) as second:
             output = _ended(state, second)
@@ -144,7 +145,7 @@ def test_a_second_run_is_refused_with_pid_and_port_of_the_first(tmp_path: Path) 
 
 
 def test_a_taken_port_is_said(tmp_path: Path) -> None:
-    directory, state = _directory(tmp_path), tmp_path / "state"
+    directory, state = directory_of(tmp_path), tmp_path / "state"
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -157,7 +158,7 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
 
 
 def test_invalid_manifests_are_all_shown_and_nothing_runs(tmp_path: Path) -> None:
-    directory, state = _directory(tmp_path), tmp_path / "state"
+    directory, state = directory_of(tmp_path), tmp_path / "state"
     (directory / "more.yaml").write_text(MANIFESTS.replace("name: cheap", "name: dear").replace("RETURN i.name", "RETURN j.name"))
     (directory / "odd.yaml").write_text("apiVersion: v1\nkind: Source\nname: odd\nspec: {kind: SQLite, propertys: {}}\n")
     with run(directory, state) as process:
@@ -170,7 +171,7 @@ def test_invalid_manifests_are_all_shown_and_nothing_runs(tmp_path: Path) -> Non
 
 
 def test_reset_forgets_what_was_kept(tmp_path: Path) -> None:
-    directory, state = _directory(tmp_path), tmp_path / "state"
+    directory, state = directory_of(tmp_path), tmp_path / "state"
     with run(directory, state) as process, client_of(state, process) as client:
         _sql(state, "INSERT INTO Item VALUES (1, 'pear', 2.5, 4)")
         until(lambda: len(_rows(client)) == 1, "the row comes")
@@ -184,7 +185,7 @@ def test_reset_forgets_what_was_kept(tmp_path: Path) -> None:
 
 
 def test_watched_manifests_are_applied_again(tmp_path: Path) -> None:
-    directory, state = _directory(tmp_path), tmp_path / "state"
+    directory, state = directory_of(tmp_path), tmp_path / "state"
     with run(directory, state, "--watch") as process, client_of(state, process) as client:
         _sql(state, "INSERT INTO Item VALUES (1, 'pear', 2.5, 4), (2, 'melon', 12, 5)")
         until(lambda: len(_rows(client)) == 1, "the row comes")
@@ -193,7 +194,7 @@ def test_watched_manifests_are_applied_again(tmp_path: Path) -> None:
 
 
 def test_rows_that_err_are_held_out_and_reported(tmp_path: Path) -> None:
-    directory, state = _directory(tmp_path), tmp_path / "state"
+    directory, state = directory_of(tmp_path), tmp_path / "state"
     with run(directory, state) as process, client_of(state, process) as client:
         _sql(state, "INSERT INTO Item VALUES (1, 'pear', 2.5, 4), (2, 'plum', 1, 0)")
         until(lambda: _rows(client) == [{"name": "pear", "share": 25}], "the sound row comes")
@@ -206,7 +207,7 @@ def test_rows_that_err_are_held_out_and_reported(tmp_path: Path) -> None:
 
 
 def test_a_locked_database_is_said_and_waited_for(tmp_path: Path) -> None:
-    directory, state = _directory(tmp_path), tmp_path / "state"
+    directory, state = directory_of(tmp_path), tmp_path / "state"
     with run(directory, state) as process, client_of(state, process) as client:
         until(lambda: "running" in client.get("/queries/cheap").text, "the query runs")
         holder = sqlite3.connect(state / "shop.db", isolation_level=None)

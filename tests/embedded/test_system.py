@@ -15,6 +15,7 @@ import pytest
 from drasi.embedded import EmbeddedSystem
 from drasi.embedded.lock import AlreadyRunning
 from tests.embedded.facilities import QUERIES, answers, apply_example, ordered, prepared, write
+from tests.embedded.owner import owner
 from tests.embedded.waiting import eventually
 from tests.web.served import serving
 
@@ -22,6 +23,7 @@ from tests.web.served import serving
 @asynccontextmanager
 async def running(system: EmbeddedSystem) -> AsyncIterator[httpx.AsyncClient]:
     async with system, serving(system.app) as client:
+        client.headers.update(owner(system.directory))
         yield client
 
 

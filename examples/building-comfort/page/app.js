@@ -129,7 +129,7 @@ function Connection({ live }) {
 
 function Lost({ live, now }) {
   return html`<p class="lost" role="alert">
-    The connection to the server is lost; reconnecting…
+    ${live.refused ? "The server wants a new token. Reload this page: it says where one is." : "The connection to the server is lost; reconnecting…"}
     ${live.lastSeen ? ` What you see is ${age(now - live.lastSeen)} old.` : ""}
   </p>`;
 }

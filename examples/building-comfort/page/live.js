@@ -22,6 +22,7 @@ export class Live {
     this.latencies = [];
     this.arrivals = [];
     this.state = "connecting";
+    this.refused = false; // the server is there, and does not know us any more
     this.lastSeen = 0;
     this.opened = 0;
     this.attempts = 0;
@@ -41,6 +42,7 @@ export class Live {
     this.results = 0;
     stream.onopen = () => {
       this.state = "live";
+      this.refused = false;
       this.attempts = 0;
       this.opened = Date.now();
       this.changed();
@@ -58,6 +60,7 @@ export class Live {
     };
     stream.onerror = () => {
       this.state = "lost";
+      this.askWhy();
       // The browser tries again by itself, and continues where it was, unless the server answered with an error.
       if (stream.readyState === EventSource.CLOSED) {
         const wait = RETRY_MS[Math.min(this.attempts++, RETRY_MS.length - 1)];
@@ -65,6 +68,16 @@ export class Live {
       }
       this.changed();
     };
+  }
+
+  // A stream does not say why it was refused; a plain request does.
+  async askWhy() {
+    try {
+      this.refused = (await fetch("sign-in", { headers: { accept: "application/json" } })).status === 401;
+    } catch {
+      this.refused = false;
+    }
+    this.changed();
   }
 
   close() {

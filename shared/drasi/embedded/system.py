@@ -26,7 +26,7 @@ from drasi.resources.load import Document, load
 from drasi.resources.secrets import LocalSecrets
 from drasi.resources.store_sqlite import SqliteResourceStore
 from drasi.statefile import StateFile
-from drasi.web.access import protected
+from drasi.web.access import AUTH, protected
 from drasi.web.authentication import Permitted
 from drasi.web.guard import Guard
 from drasi.web.health import health_routes
@@ -65,7 +65,7 @@ class EmbeddedSystem:
         page: Path | None = None,
         panel: Sequence[BaseRoute] = (),
         lock: StateLock | None = None,
-        auth: bool = False,
+        auth: bool = AUTH,
         loopback_only: bool = True,
     ) -> None:
         self.directory = Path(state)

@@ -298,7 +298,18 @@ function connect() {
     connection("lost", "reconnecting");
     banner(`The connection is lost; what you see is no longer live. Reconnecting in ${seconds} s (attempt ${attempts}).`);
     timer = setTimeout(connect, seconds * 1000);
+    askWhy();
   };
+}
+
+// A socket does not say why it was refused; a plain request does.
+async function askWhy() {
+  try {
+    const answer = await fetch(address("api/queries"));
+    if (answer.status === 401) banner("The server wants a new token. Reload this page: it says where one is.");
+  } catch {
+    // The banner already says that the connection is lost.
+  }
 }
 
 function connection(state, words) {
