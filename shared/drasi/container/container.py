@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -113,6 +114,7 @@ class Container:
         self._writing: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
         self._readers = 0
+        self._looked = 0.0
         self._starting = asyncio.Lock()
         self._upgrading = asyncio.Lock()
         self._started = False
@@ -347,6 +349,19 @@ class Container:
 
     def queries(self) -> Sequence[str]:
         return list(self._machine.queries)
+
+    async def refresh(self) -> None:
+        """Reads what other instances have committed, if this one has not looked for ``follow_s``.
+
+        One that is pushed nothing, and has no reader that follows, would else show what was long ago. A log that cannot be read now
+        is shown in the status.
+        """
+        now = asyncio.get_running_loop().time()
+        if not self._started or self._settings.follow_s is None or now - self._looked < self._settings.follow_s:
+            return
+        self._looked = now
+        with contextlib.suppress(DrasiError):
+            await self._writer.catch_up()
 
     def view(self, query_id: str) -> View:
         """A query's rows right after one sequence.

@@ -106,6 +106,9 @@ class EmbeddedRuntime:
                 continue
         raise QueryNotFound(f"View `{query_id}` not found")
 
+    async def refresh(self) -> None:
+        """There are no other instances: one process runs on a state directory."""
+
     def queries(self) -> list[str]:
         """The queries that were asked for, by name."""
         return sorted(self._queries)

@@ -11,11 +11,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from drasi.embedded.identity import TOKEN_FILE, read_token
 from drasi.emulate.child import Say
 from drasi.emulate.system import EmulatedSystem
 from drasi.errors import DrasiError
 from drasi.resources.resource import CONTINUOUS_QUERY, REACTION
 from drasi.web.logs import configure_logs
+from drasi.web.sign_in import address_with
 
 _COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
 
@@ -27,6 +29,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8080, help="of the address for browsers (8080; 0: a free one)")
     parser.add_argument("--state", type=Path, default=Path(".drasi-emulator"), help="directory for the example's data")
     parser.add_argument("--no-drive", action="store_true", help="do not play the world that changes the example's data")
+    parser.add_argument("--insecure-no-auth", action="store_true", help="check no tokens")
     options = parser.parse_args()
     configure_logs()
     console = Console(highlight=False, soft_wrap=True)
@@ -45,7 +48,7 @@ async def _run(options: argparse.Namespace, console: Console) -> int:
     if missing:
         console.print(f"Error: there is no directory {missing[0]}", markup=False)
         return 1
-    system = EmulatedSystem(options.state, _sayer(console), port=options.port)
+    system = EmulatedSystem(options.state, _sayer(console), port=options.port, auth=not options.insecure_no_auth)
     console.print("Starting the emulators, then a process for each function…")
     starting = asyncio.create_task(_start(system, options))
     waiting = asyncio.create_task(stopping.wait())
@@ -53,7 +56,7 @@ async def _run(options: argparse.Namespace, console: Console) -> int:
         await asyncio.wait([starting, waiting], return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             await starting
-            _greet(system, console)
+            _greet(system, options, console)
             await stopping.wait()
         else:
             starting.cancel()
@@ -73,8 +76,10 @@ async def _start(system: EmulatedSystem, options: argparse.Namespace) -> None:
         await system.drive()
 
 
-def _greet(system: EmulatedSystem, console: Console) -> None:
-    lines = [f"Drasi runs on {system.url}", f"  page        {system.url}/", f"  console     {system.url}/console"]
+def _greet(system: EmulatedSystem, options: argparse.Namespace, console: Console) -> None:
+    token = read_token(options.state) or ""
+    page = f"{system.url}/" if options.insecure_no_auth else address_with(system.url, token)
+    lines = [f"Drasi runs on {system.url}", f"  page        {page}", f"  console     {system.url}/console"]
     lines += [f"  management  {system.fleet.url('management', 'management')}/v1/status"]
     for resource in system.resources:
         if resource.kind == CONTINUOUS_QUERY:
@@ -82,6 +87,12 @@ def _greet(system: EmulatedSystem, console: Console) -> None:
         elif resource.kind == REACTION:
             lines.append(f"  reaction    {system.url}/reactions/{resource.name}/")
     lines += [f"  process     {child.name} ({child.pid})" for child in system.fleet.children]
+    if options.insecure_no_auth:
+        lines.append("  tokens      are not checked: every program of this machine can use this system")
+    else:
+        lines.append(
+            f"  token       {(options.state / TOKEN_FILE).resolve()} (the first address holds it; it opens everything here)"
+        )
     lines.append("Ctrl-C stops everything.")
     console.print("\n".join(lines), markup=False)
 

@@ -93,7 +93,9 @@ class Fleet:
 
     async def stop(self) -> None:
         """Ends all, management last."""
-        for place, name in sorted(self._members, key=lambda key: key[0] == "management"):
+        managed = [key for key in self._members if key[0] != "management"]
+        await asyncio.gather(*(self._stop(place, name) for place, name in managed))
+        for place, name in list(self._members):
             await self._stop(place, name)
 
     async def _start(self, target: str, place: str, name: str, manifest: str, count: int) -> None:

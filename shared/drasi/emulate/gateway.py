@@ -14,14 +14,20 @@ from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from drasi.auth.verify import Verifier
 from drasi.embedded.router import MANAGEMENT, with_headers
+from drasi.web.access import protected
+from drasi.web.authentication import Needed, Permitted
+from drasi.web.bearer import token_of
 from drasi.web.direct import routes_app
 from drasi.web.guard import Guard
+from drasi.web.permissions import ANYONE, READ, WRITE
 
 Locate = Callable[[str, str], str | None]
 """From (``source``, ``reaction``, ``query`` or ``management``, name) to the URL of its function; None: there is none."""
 
 _CONNECT_S: Final = 5.0
+_TOKEN: Final = "drasi.token"  # noqa: S105 -- a key of the scope
 _OF_ONE_CONNECTION: Final = frozenset(
     ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailers", "transfer-encoding", "upgrade")
 )
@@ -74,6 +80,11 @@ class Gateway:
 
     async def _forward(self, url: str, request: Request) -> Response:
         headers = [(name, value) for name, value in request.headers.raw if name.decode().lower() not in _OF_ONE_CONNECTION]
+        token = request.scope.get(_TOKEN)
+        if token:
+            # The guard takes it out of the address, and the function looks at it as well.
+            headers = [(name, value) for name, value in headers if name.lower() != b"authorization"]
+            headers.append((b"authorization", f"Bearer {token}".encode("latin-1")))
         query = f"?{request.url.query}" if request.url.query else ""
         asked = self._client.build_request(
             request.method,
@@ -101,6 +112,27 @@ async def _pieces(answer: httpx.Response) -> AsyncIterator[bytes]:
         await answer.aclose()
 
 
-def gateway_app(gateway: Gateway) -> ASGIApp:
-    """The gateway behind the guard of a loopback address."""
-    return Guard(gateway)
+def gateway_app(gateway: Gateway, verifier: Verifier | None, where: str) -> ASGIApp:
+    """The gateway behind the guard of a loopback address. The functions check tokens themselves; here they are checked for what is
+    not theirs.
+
+    Args:
+        verifier: Knows whom to believe; None: no token is checked.
+        where: One sentence: where a person finds a token.
+    """
+    if verifier is None:
+        return Guard(gateway)
+    guarded = protected(Permitted(gateway, _needs, hint=where), verifier, where=where, loopback_only=True)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope = {**scope, _TOKEN: token_of(dict(scope))}
+        await guarded(scope, receive, send)
+
+    return app
+
+
+def _needs(scope: Scope) -> Needed:
+    if scope["type"] == "http" and (scope["path"] + "/").startswith("/panel/"):
+        return READ if scope["method"] in ("GET", "HEAD") else WRITE
+    return ANYONE

@@ -12,8 +12,10 @@ from typing import Any, ClassVar, Final, Self
 
 import httpx
 
+from drasi.auth.scopes import ADMIN
 from drasi.embedded import manifests
 from drasi.embedded.example import Driver, Example, find
+from drasi.embedded.identity import WHERE, Identity
 from drasi.embedded.server import HOST, HttpServer, bind
 from drasi.emulate.child import Say
 from drasi.emulate.emulators import FIRESTORE, PUBSUB, Emulator
@@ -25,6 +27,7 @@ from drasi.functions.google import GoogleParts
 from drasi.resources.known import container_of
 from drasi.resources.resource import CONTINUOUS_QUERY, KINDS, Resource
 from drasi.resources.store import ResourceStore
+from drasi.web.access import AUTH
 
 PROJECT: Final = "drasi-emulated"
 FUNCTIONS: Final = Path(__file__).parents[3] / "functions"
@@ -49,10 +52,12 @@ class EmulatedSystem:
         project: Their project; what is in one is not seen in another.
         functions: The folder of the functions.
         variables: More for the environment of every function.
+        auth: Whether tokens are checked.
 
     Attributes:
         url: The gateway's.
         fleet: The processes.
+        identity: Keys and token of the state directory.
         resources: As they were stored at the last look.
     """
 
@@ -67,6 +72,7 @@ class EmulatedSystem:
         project: str = PROJECT,
         functions: Path = FUNCTIONS,
         variables: dict[str, str] | None = None,
+        auth: bool = AUTH,
     ) -> None:
         self._state = state
         self._say = say
@@ -75,6 +81,7 @@ class EmulatedSystem:
         self._project = project
         self._functions = functions
         self._variables = variables or {}
+        self._auth = auth
         self._stack = AsyncExitStack()
         self._emulators: dict[str, Emulator] = {}
         self._examples: list[Example] = []
@@ -84,6 +91,7 @@ class EmulatedSystem:
         self.resources: list[Resource] = []
         self.url = ""
         self.fleet: Fleet
+        self.identity: Identity
         self._store: ResourceStore
         self._management = ""
 
@@ -95,6 +103,11 @@ class EmulatedSystem:
         """
         async with AsyncExitStack() as stack:
             self._state.mkdir(parents=True, exist_ok=True)
+            # Before the functions, which all sign with these keys.
+            self.identity = Identity(self._state)
+            self.identity.write_token()
+            renewing = asyncio.create_task(self.identity.keep_token(), name="token")
+            stack.push_async_callback(_cancel, renewing)
             self._examples = [example for directory in directories if (example := find(directory)) is not None]
             for example in self._examples:
                 await example.setup(self._state)
@@ -148,6 +161,11 @@ class EmulatedSystem:
             return self.fleet.url("container", container_of(queries[name])) if name in queries else None
         return self.fleet.url(kind, name) if self.fleet.of(kind, name) else None
 
+    @property
+    def token(self) -> str:
+        """One that may do everything, and lives for minutes."""
+        return self.identity.issuer.between_functions("emulate", [ADMIN])
+
     async def close(self) -> None:
         """Stops all."""
         await self._stack.aclose()
@@ -175,7 +193,9 @@ class EmulatedSystem:
         panel = [route for example in self._examples for route in example.routes(self._state)]
         sock = bind(self._port)
         stack.callback(sock.close)
-        server = HttpServer(gateway_app(Gateway(self.locate, client, page=page, panel=panel)), sock, drain_s=1.0)
+        gateway = Gateway(self.locate, client, page=page, panel=panel)
+        app = gateway_app(gateway, self.identity.verifier if self._auth else None, WHERE)
+        server = HttpServer(app, sock, drain_s=1.0)
         await server.start()
         stack.push_async_callback(_stop_server, server)
         self.url = f"http://{HOST}:{server.port}"
@@ -186,6 +206,7 @@ class EmulatedSystem:
             "DRASI_PROFILE": "emulator",
             "DRASI_PROJECT": self._project,
             "DRASI_STATE": str(self._state),
+            "DRASI_INSECURE_NO_AUTH": "false" if self._auth else "true",
             "FIRESTORE_EMULATOR_HOST": str(self._hosts[FIRESTORE]),
             "PUBSUB_EMULATOR_HOST": str(self._hosts[PUBSUB]),
             **self._variables,
@@ -193,7 +214,7 @@ class EmulatedSystem:
 
     async def _post(self, text: str) -> None:
         async with httpx.AsyncClient(timeout=_APPLY_S) as client:
-            headers = {"Content-Type": "application/yaml"}
+            headers = {"Content-Type": "application/yaml", "Authorization": f"Bearer {self.token}"}
             answer = await client.post(f"{self._management}/v1/apply", content=text.encode(), headers=headers)
         outcomes: list[dict[str, Any]] = answer.json() if answer.content[:1] == b"[" else []
         failed = [

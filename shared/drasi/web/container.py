@@ -17,18 +17,22 @@ def container_routes(container: Stores) -> list[BaseRoute]:
     """The routes of one container that has started."""
 
     async def dead_letters() -> Sequence[Mapping[str, Any]]:
+        await container.refresh()
         return [letter for machine in container.machines.values() for letter in machine.dead_letters()]
 
     async def query_status(request: Request) -> Response:
         query = request.path_params["id"]
+        await container.refresh()
         return as_json(container.machine_of(query).query_status(query))
 
     async def row_errors(request: Request) -> Response:
         query = request.path_params["id"]
+        await container.refresh()
         return as_json(container.machine_of(query).row_errors(query))
 
     async def explain(request: Request) -> Response:
         query = request.path_params["id"]
+        await container.refresh()
         return PlainTextResponse(container.machine_of(query).explain(query))
 
     async def deprovision(request: Request) -> Response:

@@ -55,6 +55,10 @@ class Queries(Protocol):
         """Raises QueryNotFound."""
         ...
 
+    async def refresh(self) -> None:
+        """Reads what other instances have done, if this one has not looked for a while."""
+        ...
+
 
 class WrongParameter(DrasiError):
     """A parameter of the request that is not what it must be."""
@@ -89,6 +93,7 @@ class QueryRoutes:
                     f"NotYet: ?{name}= (a past state of the result) is not built yet; leave it out for the result now", 400
                 )
         query = request.path_params["id"]
+        await self.queries.refresh()
         view = self.queries.machine_of(query).view(query)
         return StreamingResponse(write_view(view), media_type="application/json")
 
@@ -103,6 +108,7 @@ class QueryRoutes:
             limit = _integer(request.query_params.get("limit"), "limit")
         except WrongParameter as error:
             return PlainTextResponse(error.message, 400)
+        await self.queries.refresh()
         machine = self.queries.machine_of(query)
         if after is None:
             after = machine.view(query).sequence

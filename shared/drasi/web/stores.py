@@ -135,6 +135,10 @@ class Stores:
                 return machine
         raise QueryNotFound(f"View `{query_id}` not found")
 
+    async def refresh(self) -> None:
+        """Reads what other instances have committed, if this one has not looked for a while."""
+        await asyncio.gather(*(machine.refresh() for machine in self._machines.values()))
+
     def labels(self, source: str) -> tuple[frozenset[str] | None, frozenset[str] | None]:
         """Labels and types that some query of some store wants of a source; None: everything."""
         nodes: frozenset[str] | None = frozenset()

@@ -1,0 +1,213 @@
+"""A harbour as four kinds of processes on the emulators: its database, its resources, and who listens to it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import random
+import sqlite3
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from starlette.types import Receive, Scope, Send
+
+from drasi.embedded.server import HttpServer, bind
+from drasi.emulate.system import EmulatedSystem
+from drasi.web.push import read_body, respond
+from tests.emulator import emulators
+
+SHIPS = 40
+BERTHS = 6
+QUERIES = {
+    # Of the default container, which has one instance.
+    "berth-load": ("default", "MATCH (s:Ship) RETURN s.berth AS berth, count(s) AS ships, sum(s.draught) AS draught"),
+    # Of a container with two.
+    "deep-ships": ("pair", "MATCH (s:Ship) WHERE s.draught > 20 RETURN s.id AS ship, s.berth AS berth, s.draught AS draught"),
+}
+DIRECT = {
+    "berth-load": "SELECT berth, count(*) AS ships, sum(draught) AS draught FROM Ship GROUP BY berth",
+    "deep-ships": "SELECT id AS ship, berth, draught FROM Ship WHERE draught > 20",
+}
+
+_projects = itertools.count(1)
+
+SOURCE = {
+    "kind": "Source",
+    "name": "harbour-db",
+    "spec": {"kind": "SQLite", "properties": {"path": "harbour.db", "tables": ["Ship"], "pollIntervalMs": 20}},
+}
+PAIR = {
+    "kind": "QueryContainer",
+    "name": "pair",
+    "spec": {"queryHostCount": 2, "defaultStore": "durable", "storage": {"durable": {"kind": "firestore"}}},
+}
+
+
+class Target:
+    """Takes the calls of the Http reaction; with ``failing`` it answers now and then that it cannot, and takes the call or not."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.failing = 0.0
+        self.url = ""
+        self._random = random.Random(7)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = json.loads(await read_body(receive))
+        key = dict(scope["headers"])[b"idempotency-key"].decode()
+        fate = self._random.random()
+        if fate >= self.failing / 2:
+            self.calls.append((key, body))
+        await respond(send, 503 if fate < self.failing else 204)
+
+
+@asynccontextmanager
+async def target() -> AsyncIterator[Target]:
+    """A target on a port of its own."""
+    found = Target()
+    server = HttpServer(found, bind(0), drain_s=1.0)
+    await server.start()
+    found.url = f"http://127.0.0.1:{server.port}"
+    try:
+        yield found
+    finally:
+        server.begin_stop()
+        await server.stopped()
+
+
+class Harbour:
+    """The running system, and its database."""
+
+    def __init__(self, state: Path, system: EmulatedSystem, calls: Target) -> None:
+        self.state = state
+        self.system = system
+        self.calls = calls
+        self.client = httpx.AsyncClient(timeout=20)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.system.token}"}
+
+    def write(self, statements: Iterable[str]) -> None:
+        """Each in a transaction of its own."""
+        with sqlite3.connect(self.state / "harbour.db", timeout=20, isolation_level=None) as connection:
+            for statement in statements:
+                connection.execute(statement)
+        connection.close()
+
+    def direct(self, query: str) -> list[dict[str, Any]]:
+        """The answer by SQL."""
+        with sqlite3.connect(self.state / "harbour.db", timeout=20) as connection:
+            connection.row_factory = sqlite3.Row
+            rows = [dict(row) for row in connection.execute(DIRECT[query])]
+        connection.close()
+        return in_order(rows)
+
+    async def rows(self, query: str) -> list[dict[str, Any]] | None:
+        """The answer by the query function; None: it has none yet."""
+        try:
+            answer = await self.client.get(f"{self.system.url}/queries/{query}", headers=self.headers)
+        except httpx.HTTPError:
+            return None
+        if answer.status_code != 200:
+            return None
+        header, *items = answer.json()
+        return in_order([item["data"] for item in items]) if header["header"]["state"] == "running" else None
+
+    async def agrees(self) -> bool:
+        """Whether every answer is that of the database."""
+        return all([await self.rows(query) == self.direct(query) for query in QUERIES])
+
+    async def tail(self, query: str, after: int = 0) -> list[dict[str, Any]]:
+        """The result events up to the newest."""
+        url = f"{self.system.url}/queries/{query}"
+        latest = (await self.client.get(url, headers=self.headers)).json()[0]["header"]["sequence"]
+        asked = {"after": after, "limit": latest - after}
+        answer = await self.client.get(f"{url}/events", params=asked, headers=self.headers)
+        assert answer.status_code == 200, answer.text
+        return [json.loads(line) for line in answer.text.splitlines() if line]
+
+    async def follow(self, query: str, seen: dict[int, Any]) -> None:
+        """Reads server-sent events for ever, as a browser does: after a break from the last id on."""
+        url = f"{self.system.url}/queries/{query}/events"
+        while True:
+            last = max(seen, default=0)
+            headers = {**self.headers, "Accept": "text/event-stream", "Last-Event-ID": str(last)}
+            try:
+                async with self.client.stream("GET", url, headers=headers) as stream:
+                    if stream.status_code == 200:
+                        async for line in stream.aiter_lines():
+                            if line.startswith("data: "):
+                                event = json.loads(line[6:])
+                                assert event["sequence"] not in seen
+                                seen[event["sequence"]] = event
+            except httpx.HTTPError:
+                pass
+            await asyncio.sleep(0.05)
+
+    async def read_notifications(self, seen: list[dict[str, Any]]) -> None:
+        """Reads the stream of the SSE reaction until it breaks."""
+        url = f"{self.system.url}/reactions/board/events"
+        headers = {**self.headers, "Accept": "text/event-stream"}
+        async with self.client.stream("GET", url, params={"query": "deep-ships"}, headers=headers) as stream:
+            async for line in stream.aiter_lines():
+                if line.startswith("data: "):
+                    seen.append(json.loads(line[6:]))  # noqa: PERF401 -- others look at it meanwhile
+
+
+@asynccontextmanager
+async def harbour(directory: Path, said: list[str]) -> AsyncIterator[Harbour]:
+    """Everything runs, and every answer is that of the database."""
+    state = directory / "state"
+    state.mkdir()
+    with sqlite3.connect(state / "harbour.db") as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE Ship (id TEXT PRIMARY KEY, berth INTEGER NOT NULL, draught INTEGER NOT NULL)")
+        ships = [(f"ship-{number}", number % BERTHS, number) for number in range(SHIPS)]
+        connection.executemany("INSERT INTO Ship VALUES (?, ?, ?)", ships)
+    connection.close()
+    system = EmulatedSystem(
+        state,
+        lambda name, text: said.append(f"{name}: {text}"),
+        firestore=emulators.firestore(),
+        pubsub=emulators.pubsub(),
+        project=f"drasi-harbour-{next(_projects)}",
+    )
+    async with target() as calls:
+        (directory / "resources.json").write_text(resources(calls.url))
+        await system.start([directory])
+        running = Harbour(state, system, calls)
+        try:
+            await system.fleet.ready()
+            yield running
+        finally:
+            await running.client.aclose()
+            await system.close()
+
+
+def resources(url: str) -> str:
+    """The manifests."""
+    queries = [
+        {
+            "kind": "ContinuousQuery",
+            "name": name,
+            "spec": {"container": container, "sources": {"subscriptions": [{"id": "harbour-db"}]}, "query": text},
+        }
+        for name, (container, text) in QUERIES.items()
+    ]
+    wanted = dict.fromkeys(QUERIES)
+    properties = {"baseUrl": url, "timeoutMs": 2000}
+    reactions = [
+        {"kind": "Reaction", "name": "alerts", "spec": {"kind": "Http", "properties": properties, "queries": wanted}},
+        {"kind": "Reaction", "name": "board", "spec": {"kind": "SSE", "queries": wanted}},
+    ]
+    documents = [PAIR, SOURCE, *queries, *reactions]
+    return "\n---\n".join(json.dumps({"apiVersion": "v1", **document}) for document in documents)
+
+
+def in_order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: json.dumps(row, sort_keys=True))
