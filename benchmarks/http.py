@@ -62,8 +62,9 @@ def event(change: Insert | Update) -> dict[str, object]:
 class Connection:
     """One kept HTTP connection, as cheap as a client can be."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, shown: str = "") -> None:
         self._port = port
+        self._shown = shown
 
     async def __aenter__(self) -> Connection:
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
@@ -73,7 +74,8 @@ class Connection:
         self._writer.close()
 
     async def post(self, path: str, body: bytes) -> None:
-        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        length = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{length}{self._shown}\r\n"
         self._writer.write(head.encode() + body)
         answer = await self._reader.readuntil(b"\r\n\r\n")
         if not answer.startswith((b"HTTP/1.1 202", b"HTTP/1.1 204")):
@@ -83,10 +85,12 @@ class Connection:
                 await self._reader.readexactly(int(line.split(b":")[1]))
 
 
-async def lines(port: int, path: str, opened: asyncio.Event) -> AsyncIterator[bytes]:
+async def lines(port: int, path: str, opened: asyncio.Event, shown: str) -> AsyncIterator[bytes]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n".encode())
-    await reader.readuntil(b"\r\n\r\n")
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n{shown}\r\n".encode())
+    answer = await reader.readuntil(b"\r\n\r\n")
+    if not answer.startswith(b"HTTP/1.1 200"):
+        raise RuntimeError(answer.decode())
     opened.set()
     try:
         while line := await reader.readline():
@@ -97,14 +101,14 @@ async def lines(port: int, path: str, opened: asyncio.Event) -> AsyncIterator[by
 
 
 async def measure_server(
-    port: int, post: str, stream: str, changes: Sequence[Update], connections: int
+    port: int, post: str, stream: str, changes: Sequence[Update], connections: int, shown: str = ""
 ) -> tuple[float, list[float]]:
     """Changes per second of a burst over ``connections``, and latencies (ms) of single changes one after the other."""
     opened = asyncio.Event()
     seen: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def follow() -> None:
-        async for line in lines(port, stream, opened):
+        async for line in lines(port, stream, opened, shown):
             seen.put_nowait(line)
 
     following = asyncio.create_task(follow())
@@ -119,7 +123,7 @@ async def measure_server(
             pass
 
     latencies = []
-    async with Connection(port) as one:
+    async with Connection(port, shown) as one:
         for number in range(300):
             started = time.perf_counter()
             await one.post(post, marked(1000.0 + number))
@@ -129,14 +133,14 @@ async def measure_server(
     started = time.perf_counter()
 
     async def send(part: Sequence[bytes]) -> None:
-        async with Connection(port) as connection:
+        async with Connection(port, shown) as connection:
             for body in part:
                 await connection.post(post, body)
 
     async with asyncio.TaskGroup() as group:
         for first in range(connections):
             group.create_task(send(bodies[first::connections]))
-    async with Connection(port) as one:
+    async with Connection(port, shown) as one:
         await one.post(post, marked(5000.0))
     await until(b'"ComfortLevel":4978.0')
     elapsed = time.perf_counter() - started
@@ -162,19 +166,21 @@ async def _listening(port: int) -> None:
     raise RuntimeError("the server does not listen")
 
 
-async def _with_server(command: Sequence[str], port: int, rooms: int, count: int, ours: bool) -> tuple[float, list[float]]:
+async def _with_server(command: Sequence[str], port: int, rooms: int, count: int, state: Path | None) -> tuple[float, list[float]]:
     environment = {**os.environ, "PYTHONPATH": ROOT}
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.DEVNULL)
     try:
         await _listening(port)
         changes = [change for change in comfort.changes(rooms, count) if change.element.id != "r0"]
-        if not ours:
+        if state is None:
             return await measure_server(port, "/events", "/stream", changes, 16)
-        async with Connection(port) as loader:
+        shown = f"Authorization: Bearer {Path(state, 'token').read_text().strip()}\r\n"  # noqa: ASYNC240 -- nothing else runs here
+        async with Connection(port, shown) as loader:
             elements = [event(insert) for insert in comfort.elements(rooms)]
             for first in range(0, len(elements), 500):
                 await loader.post("/sources/facilities/events/batch", _encode({"events": elements[first : first + 500]}))
-        return await measure_server(port, "/sources/facilities/events", "/reactions/stream/events?query=comfort", changes, 16)
+        stream = "/reactions/stream/events?query=comfort"
+        return await measure_server(port, "/sources/facilities/events", stream, changes, 16, shown)
     finally:
         process.terminate()
         await process.wait()
@@ -186,7 +192,9 @@ def measure(rooms: int, count: int) -> dict[str, tuple[float, float, float]]:
     for name in ("ours", "by hand"):
         port = free_port()
         with tempfile.TemporaryDirectory() as directory:
+            state = None
             if name == "ours":
+                state = Path(directory, "state")
                 manifests = Path(directory, "manifests")
                 manifests.mkdir()
                 text = _encode(comfort.QUERIES["room level"]).decode()
@@ -200,11 +208,11 @@ def measure(rooms: int, count: int) -> dict[str, tuple[float, float, float]]:
                     "--port",
                     str(port),
                     "--state",
-                    f"{directory}/state",
+                    str(state),
                 ]
             else:
                 command = [sys.executable, "-m", "benchmarks.bare", str(port), str(rooms)]
-            rate, latencies = asyncio.run(_with_server(command, port, rooms, count, name == "ours"))
+            rate, latencies = asyncio.run(_with_server(command, port, rooms, count, state))
         cuts = quantiles(latencies, n=100)
         results[name] = (rate, cuts[49], cuts[98])
     return results
