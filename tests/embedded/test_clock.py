@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from drasi.web.clock import Clock
 from drasi.errors import DrasiError
 from drasi.messages.control import ControlMessage
+from drasi.web.clock import Clock
 from drasi.web.stores import Stores
 
 

@@ -14,7 +14,6 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from drasi.bus.embedded import EmbeddedBus
-from drasi.web.clock import Clock
 from drasi.embedded.console import console_app
 from drasi.embedded.identity import WHERE, Identity
 from drasi.embedded.lock import StateLock
@@ -28,6 +27,7 @@ from drasi.resources.store_sqlite import SqliteResourceStore
 from drasi.statefile import StateFile
 from drasi.web.access import AUTH, protected
 from drasi.web.authentication import Permitted
+from drasi.web.clock import Clock
 from drasi.web.guard import Guard
 from drasi.web.health import health_routes
 from drasi.web.installation import Installation
