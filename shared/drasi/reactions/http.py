@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.client import responses
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -260,7 +261,7 @@ class HttpReaction:
             return
         status = response.status_code
         raise DeliveryFailed(
-            f"{what}: {status} {response.reason_phrase}".rstrip(),
+            f"{what}: {status} {responses.get(status, '')}".rstrip(),  # the target's words may say back what it was sent
             retryable=status in RETRIED or status >= 500,
             row_id=call.row_id,
             retry_after_s=self._retry_after(response.headers.get("retry-after")),
