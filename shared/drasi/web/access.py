@@ -46,15 +46,13 @@ ASK_AN_ADMINISTRATOR = "Paste a token of this installation, which an administrat
 
 
 AUTH: Final = True
-"""Whether tokens are checked in one process that is the whole system, if nobody says anything."""
-AUTH_OF_FUNCTIONS: Final = False
-"""The same for a function in a process of its own."""
+"""Whether tokens are checked if nobody says anything."""
 
 
 def auth_wanted(variables: Mapping[str, str]) -> bool:
     """Whether tokens are checked."""
     said = variables.get("DRASI_INSECURE_NO_AUTH", "").strip().lower()
-    return said not in ("true", "1") if said else AUTH_OF_FUNCTIONS
+    return said not in ("true", "1") if said else AUTH
 
 
 class AccessNotConfigured(DrasiError):
