@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8080
+EXAMPLE ?= examples/building-comfort
 
 .DEFAULT_GOAL := help
 .PHONY: help install run emulate test lint types bench lock clean
@@ -26,7 +27,7 @@ run: $(VENV)/.run ## the Building Comfort example on http://127.0.0.1:8080
 	$(BIN)/python -m drasi run examples/building-comfort --port $(PORT)
 
 emulate: $(VENV)/.dev ## the same on Google's emulators: Firestore, Pub/Sub, a process for every function
-	$(BIN)/python -m drasi.emulate examples/building-comfort --port $(PORT)
+	$(BIN)/python -m drasi.emulate $(EXAMPLE) --port $(PORT)
 
 test: $(VENV)/.dev ## every test that can run on this machine
 	$(BIN)/python -m pytest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -13,10 +14,13 @@ from typing import ClassVar, Final
 from drasi.emulate.child import Child, Say, python
 from drasi.errors import DrasiError
 from drasi.functions.addresses import HOST, free_port
+from drasi.web.bearer import PARAMETER
 
 FIRESTORE: Final = "firestore"
 PUBSUB: Final = "pubsub"
 _COMMANDS: Final = {FIRESTORE: ["emulators", "firestore"], PUBSUB: ["beta", "emulators", "pubsub"]}
+_USUAL: Final = ("ConnectException", "Fetched url")
+_TOKEN: Final = re.compile(rf"{PARAMETER}=[^\s&'\"]+")
 _START_S = 90.0
 _LOOK_S = 0.1
 
@@ -97,10 +101,12 @@ def _gcloud(name: str) -> str:
 
 
 def _quieter(say: Say) -> Say:
-    """An emulator tells of every connection, and of every push that finds nobody yet; only what went wrong is worth a line."""
+    """An emulator tells of every connection, and of every push that finds nobody or is to come again; only what went wrong is worth
+    a line, and no line shows the token of a push."""
 
     def saying(name: str, text: str) -> None:
-        if any(word in text for word in ("died", "ERROR", "SEVERE")) or ("Exception" in text and "ConnectException" not in text):
-            say(name, text)
+        wrong = any(word in text for word in ("died", "ERROR", "SEVERE", "Exception"))
+        if wrong and not any(word in text for word in _USUAL):
+            say(name, _TOKEN.sub(f"{PARAMETER}=…", text))
 
     return saying
