@@ -7,8 +7,8 @@ import itertools
 import json
 import random
 import sqlite3
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from starlette.types import Receive, Scope, Send
 
 from drasi.embedded.server import HttpServer, bind
 from drasi.emulate.system import EmulatedSystem
+from drasi.resources.secrets import variable_name
 from drasi.web.push import read_body, respond
 from tests.emulator import emulators
+from tests.postgres import Server
 
 SHIPS = 40
 BERTHS = 6
@@ -33,18 +35,74 @@ DIRECT = {
     "deep-ships": "SELECT id AS ship, berth, draught FROM Ship WHERE draught > 20",
 }
 
+LOAD = {"berth", "ships", "draught"}
+
 _projects = itertools.count(1)
 
-SOURCE = {
-    "kind": "Source",
-    "name": "harbour-db",
-    "spec": {"kind": "SQLite", "properties": {"path": "harbour.db", "tables": ["Ship"], "pollIntervalMs": 20}},
-}
+SCHEMA = "CREATE TABLE Ship (id TEXT PRIMARY KEY, berth INTEGER NOT NULL, draught INTEGER NOT NULL)"
+FLEET = [(f"ship-{number}", number % BERTHS, number) for number in range(SHIPS)]
 PAIR = {
     "kind": "QueryContainer",
     "name": "pair",
     "spec": {"queryHostCount": 2, "defaultStore": "durable", "storage": {"durable": {"kind": "firestore"}}},
 }
+
+
+class SqliteDatabase:
+    """The harbour's ships in a file."""
+
+    def __init__(self, state: Path) -> None:
+        self._file = state / "harbour.db"
+        self.source = {"kind": "SQLite", "properties": {"path": "harbour.db", "tables": ["Ship"], "pollIntervalMs": 20}}
+        with self._connected() as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(SCHEMA)
+            connection.executemany("INSERT INTO Ship VALUES (?, ?, ?)", FLEET)
+
+    def write(self, statements: Iterable[str]) -> None:
+        """Each in a transaction of its own."""
+        with self._connected() as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def read(self, statement: str) -> list[dict[str, Any]]:
+        with self._connected() as connection:
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute(statement)]
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self._file, timeout=20, isolation_level=None)) as connection:
+            yield connection
+
+
+class PostgresDatabase:
+    """The same in a database of a server."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._name = server.new_database()
+        place = {"host": server.host, "port": server.port, "database": self._name, "user": server.superuser}
+        password = {"kind": "Secret", "name": "harbour", "key": "password"}
+        properties = {**place, "password": password, "tables": ["public.Ship"]}
+        self.source = {"kind": "PostgreSQL", "schedule": "20ms", "properties": properties}
+        values = ", ".join(str(ship) for ship in FLEET)
+        self.write([SCHEMA, f"INSERT INTO Ship VALUES {values}"])
+
+    def write(self, statements: Iterable[str]) -> None:
+        """Each in a transaction of its own."""
+        with self._server.connect(self._name) as connection:
+            for statement in statements:
+                connection.execute(statement.replace(" Ship ", ' "Ship" ').encode())
+
+    def read(self, statement: str) -> list[dict[str, Any]]:
+        with self._server.connect(self._name) as connection:
+            cursor = connection.execute(f"{statement} ".replace(" Ship ", ' "Ship" ').encode())
+            names = [column.name for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+Database = SqliteDatabase | PostgresDatabase
 
 
 class Target:
@@ -82,8 +140,8 @@ async def target() -> AsyncIterator[Target]:
 class Harbour:
     """The running system, and its database."""
 
-    def __init__(self, state: Path, system: EmulatedSystem, calls: Target) -> None:
-        self.state = state
+    def __init__(self, database: Database, system: EmulatedSystem, calls: Target) -> None:
+        self.database = database
         self.system = system
         self.calls = calls
         self.client = httpx.AsyncClient(timeout=20)
@@ -92,20 +150,9 @@ class Harbour:
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.system.token}"}
 
-    def write(self, statements: Iterable[str]) -> None:
-        """Each in a transaction of its own."""
-        with sqlite3.connect(self.state / "harbour.db", timeout=20, isolation_level=None) as connection:
-            for statement in statements:
-                connection.execute(statement)
-        connection.close()
-
     def direct(self, query: str) -> list[dict[str, Any]]:
         """The answer by SQL."""
-        with sqlite3.connect(self.state / "harbour.db", timeout=20) as connection:
-            connection.row_factory = sqlite3.Row
-            rows = [dict(row) for row in connection.execute(DIRECT[query])]
-        connection.close()
-        return in_order(rows)
+        return in_order(self.database.read(DIRECT[query]))
 
     async def rows(self, query: str) -> list[dict[str, Any]] | None:
         """The answer by the query function; None: it has none yet."""
@@ -117,6 +164,17 @@ class Harbour:
             return None
         header, *items = answer.json()
         return in_order([item["data"] for item in items]) if header["header"]["state"] == "running" else None
+
+    async def loads(self) -> list[dict[str, Any]]:
+        """What the Firestore reaction keeps, as another program reads it."""
+        url = f"http://{emulators.firestore()}/v1/projects/{self.system.project}/databases/(default)/documents/loads"
+        documents = (await self.client.get(url, headers={"Authorization": "Bearer owner"})).json().get("documents", [])
+        rows = [
+            {name: int(value["integerValue"]) for name, value in document["fields"].items() if name in LOAD}
+            for document in documents
+            if document["fields"].keys() >= LOAD
+        ]
+        return in_order(rows)
 
     async def agrees(self) -> bool:
         """Whether every answer is that of the database."""
@@ -160,27 +218,24 @@ class Harbour:
 
 
 @asynccontextmanager
-async def harbour(directory: Path, said: list[str]) -> AsyncIterator[Harbour]:
-    """Everything runs, and every answer is that of the database."""
+async def harbour(directory: Path, said: list[str], server: Server | None = None) -> AsyncIterator[Harbour]:
+    """Everything runs; over SQLite, or over PostgreSQL."""
     state = directory / "state"
     state.mkdir()
-    with sqlite3.connect(state / "harbour.db") as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("CREATE TABLE Ship (id TEXT PRIMARY KEY, berth INTEGER NOT NULL, draught INTEGER NOT NULL)")
-        ships = [(f"ship-{number}", number % BERTHS, number) for number in range(SHIPS)]
-        connection.executemany("INSERT INTO Ship VALUES (?, ?, ?)", ships)
-    connection.close()
+    database = SqliteDatabase(state) if server is None else PostgresDatabase(server)
+    project = f"drasi-harbour-{next(_projects)}"
     system = EmulatedSystem(
         state,
         lambda name, text: said.append(f"{name}: {text}"),
         firestore=emulators.firestore(),
         pubsub=emulators.pubsub(),
-        project=f"drasi-harbour-{next(_projects)}",
+        project=project,
+        variables={} if server is None else {variable_name("harbour", "password"): server.password},
     )
     async with target() as calls:
-        (directory / "resources.json").write_text(resources(calls.url))
+        (directory / "resources.json").write_text(resources(database.source, calls.url, project))
         await system.start([directory])
-        running = Harbour(state, system, calls)
+        running = Harbour(database, system, calls)
         try:
             await system.fleet.ready()
             yield running
@@ -189,7 +244,7 @@ async def harbour(directory: Path, said: list[str]) -> AsyncIterator[Harbour]:
             await system.close()
 
 
-def resources(url: str) -> str:
+def resources(source: dict[str, Any], url: str, project: str) -> str:
     """The manifests."""
     queries = [
         {
@@ -205,7 +260,10 @@ def resources(url: str) -> str:
         {"kind": "Reaction", "name": "alerts", "spec": {"kind": "Http", "properties": properties, "queries": wanted}},
         {"kind": "Reaction", "name": "board", "spec": {"kind": "SSE", "queries": wanted}},
     ]
-    documents = [PAIR, SOURCE, *queries, *reactions]
+    collection = {"project": project, "collection": "loads"}
+    loads = {"kind": "Firestore", "properties": collection, "queries": {"berth-load": None}}
+    reactions.append({"kind": "Reaction", "name": "loads", "spec": loads})
+    documents = [PAIR, {"kind": "Source", "name": "harbour-db", "spec": source}, *queries, *reactions]
     return "\n---\n".join(json.dumps({"apiVersion": "v1", **document}) for document in documents)
 
 

@@ -12,6 +12,9 @@ import pytest
 
 from tests.embedded.waiting import eventually
 from tests.emulator.harbour import BERTHS, QUERIES, SHIPS, Harbour, harbour
+from tests.postgres import Server, postgres
+
+__all__ = ["postgres"]
 
 KILLS = 12
 
@@ -26,22 +29,38 @@ async def running(tmp_path: Path) -> AsyncIterator[Harbour]:
         print("\n".join(said[-200:]))
 
 
-async def test_a_row_changes_and_the_call_and_the_stream_come(running: Harbour) -> None:
+async def test_a_row_changes_and_the_call_the_document_and_the_stream_come(tmp_path: Path, postgres: Server) -> None:
+    said: list[str] = []
+    try:
+        async with harbour(tmp_path, said, postgres) as running:
+            await _row_changes(running)
+    finally:
+        print("\n".join(said[-200:]))
+    assert not [line for line in said if postgres.password in line]
+
+
+async def _row_changes(running: Harbour) -> None:
     await eventually(running.agrees, "the answers are those of the database", 40)
-    assert len({child.pid for child in running.system.fleet.children}) == 7
+    assert len({child.pid for child in running.system.fleet.children}) == 8
     notifications: list[dict[str, Any]] = []
     reading = asyncio.create_task(running.read_notifications(notifications))
     try:
         await _until(lambda: any(one["op"] == "h" for one in notifications), "the stream begins with the rows")
         before = len(running.calls.calls)
-        running.write(["UPDATE Ship SET draught = 99, berth = 3 WHERE id = 'ship-7'"])
+        running.database.write(["UPDATE Ship SET draught = 99, berth = 3 WHERE id = 'ship-7'"])
         after = {"ship": "ship-7", "berth": 3, "draught": 99}
         await _until(lambda: any(body.get("after") == after for _, body in running.calls.calls[before:]), "the call comes")
-        await _until(lambda: any(one["payload"].get("after") == after for one in notifications if one["op"] == "i"), "the event")
+        await _until(lambda: any(one["payload"].get("after") == after for one in notifications if one["op"] in "iu"), "the event")
     finally:
         reading.cancel()
         await asyncio.wait([reading])
     await eventually(running.agrees, "the answers are those of the database", 40)
+    await eventually(lambda: _kept(running), "the collection is the answer", 40)
+
+
+async def _kept(running: Harbour) -> bool:
+    """Whether the collection is equal to the answer."""
+    return await running.loads() == running.direct("berth-load")
 
 
 async def test_processes_are_killed_under_load(running: Harbour) -> None:
@@ -69,6 +88,7 @@ async def test_processes_are_killed_under_load(running: Harbour) -> None:
     await _until(lambda: sum(child.starts - 1 for child in running.system.fleet.children) == KILLS, "each is started again")
     await running.system.fleet.ready()
     await eventually(running.agrees, "the answers are those of the database", 60)
+    await eventually(lambda: _kept(running), "the collection is the answer", 40)
     tails = {query: await running.tail(query) for query in QUERIES}
     try:
         for query, tail in tails.items():
@@ -114,7 +134,7 @@ async def _load(running: Harbour, chance: random.Random) -> None:
         statements = [f"UPDATE Ship SET draught = {chance.randrange(100)}, berth = {chance.randrange(BERTHS)} WHERE id = '{ship}'"]
         if chance.random() < 0.1:
             statements = [f"DELETE FROM Ship WHERE id = '{ship}'", f"INSERT INTO Ship VALUES ('{ship}', 1, 60)"]
-        await asyncio.to_thread(running.write, statements)
+        await asyncio.to_thread(running.database.write, statements)
         await asyncio.sleep(0.01)  # the load
 
 

@@ -56,6 +56,7 @@ class EmulatedSystem:
 
     Attributes:
         url: The gateway's.
+        project: See above.
         fleet: The processes.
         identity: Keys and token of the state directory.
         resources: As they were stored at the last look.
@@ -78,7 +79,7 @@ class EmulatedSystem:
         self._say = say
         self._port = port
         self._hosts = {FIRESTORE: firestore, PUBSUB: pubsub}
-        self._project = project
+        self.project = project
         self._functions = functions
         self._variables = variables or {}
         self._auth = auth
@@ -180,7 +181,7 @@ class EmulatedSystem:
     async def _start_emulators(self, stack: AsyncExitStack) -> None:
         for name in (FIRESTORE, PUBSUB):
             if self._hosts[name] is None:
-                self._emulators[name] = Emulator(name, self._state, self._project, self._say, self._emptied.set)
+                self._emulators[name] = Emulator(name, self._state, self.project, self._say, self._emptied.set)
                 stack.push_async_callback(self._emulators[name].stop)
         await asyncio.gather(*(emulator.start() for emulator in self._emulators.values()))
         for name, emulator in self._emulators.items():
@@ -204,7 +205,7 @@ class EmulatedSystem:
         return {
             **os.environ,
             "DRASI_PROFILE": "emulator",
-            "DRASI_PROJECT": self._project,
+            "DRASI_PROJECT": self.project,
             "DRASI_STATE": str(self._state),
             "DRASI_INSECURE_NO_AUTH": "false" if self._auth else "true",
             "FIRESTORE_EMULATOR_HOST": str(self._hosts[FIRESTORE]),
