@@ -247,8 +247,8 @@ async def test_a_reader_of_events_costs_a_busy_writer_no_read(client: FirestoreC
             assert await system.send(node("i", number, f"r{number}", name="r", temp=50)) == 204
             sequence, _ = await anext(stream)
             assert sequence == after + number
-        # The look with which following begins; afterwards its own entries tell.
-        assert meter.reads <= 2
+        # Following may look once while an entry is under way, however often it is asked; its own entries tell the rest.
+        assert meter.reads <= 10
         assert (meter.calls["Commit"], meter.writes) == (10, 10)
         await stream.aclose()
 
