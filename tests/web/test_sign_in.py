@@ -21,6 +21,7 @@ from drasi.web.access import protected
 from drasi.web.sign_in import address_with
 
 WHERE = "Paste the <token> that an administrator made."
+HINT = "paste the <token> that an administrator made."
 STORE = MemoryKeyStore()
 ISSUER = TokenIssuer(STORE)
 
@@ -51,9 +52,9 @@ async def test_a_browser_is_shown_where_the_token_is(client: httpx.AsyncClient) 
 
 async def test_others_are_told_in_words_they_read(client: httpx.AsyncClient) -> None:
     answer = await client.get("/", headers={"Accept": "application/json"})
-    assert (answer.json()["status"], answer.json()["code"], answer.json()["hint"]) == (401, "Unauthorized", WHERE)
+    assert (answer.json()["status"], answer.json()["code"], answer.json()["hint"]) == (401, "Unauthorized", HINT)
     text = await client.get("/")
-    assert text.text == f"the token is missing, or is not valid here; {WHERE}"
+    assert text.text == f"the token is missing, or is not valid here; {HINT}"
 
 
 async def test_the_token_becomes_a_cookie_that_scripts_cannot_read(client: httpx.AsyncClient) -> None:

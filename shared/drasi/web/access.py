@@ -124,7 +124,7 @@ def protected(
     """
     scrub_logs()
     signing_in = SignIn(app, where)
-    authorize = Authentication(verifier, hint=where, pushed=pushed)
+    authorize = Authentication(verifier, hint=where[:1].lower() + where[1:], pushed=pushed)
     return Guard(signing_in, loopback_only=loopback_only, authorize=authorize, page=signing_in.page)
 
 
