@@ -65,6 +65,26 @@ def test_nothing_listens(capsys: pytest.CaptureFixture[str]) -> None:
         assert len(capsys.readouterr().out.splitlines()) == 1
 
 
+@pytest.mark.parametrize("url", ["", "foo", "http://[::1", "http://127.0.0.1:99999", "ftp://127.0.0.1"])
+def test_what_is_no_address(capsys: pytest.CaptureFixture[str], url: str) -> None:
+    assert main(["list", "source", "--url", url]) == 2
+    assert capsys.readouterr().err == f"Error: '{url}' is no address of an installation; write it like http://127.0.0.1:8080\n"
+
+
+def test_something_else_listens(drasi: Drasi) -> None:
+    import httpx
+    from starlette.responses import PlainTextResponse
+
+    from drasi.cli.options import transport
+
+    token = transport.set(httpx.ASGITransport(PlainTextResponse("hello")))
+    try:
+        assert drasi("list", "source", "--url", "http://localhost:1234") == 1
+    finally:
+        transport.reset(token)
+    assert "what listens at http://localhost:1234 is no Drasi; say where it is with --url" in drasi.err
+
+
 def test_what_is_not_allowed_is_exit_code_4(drasi: Drasi) -> None:
     import httpx
 

@@ -14,6 +14,8 @@ import pytest
 
 from drasi.embedded import EmbeddedSystem
 from drasi.embedded.lock import AlreadyRunning
+from drasi.messages.control import ControlMessage
+from drasi.resources.resource import CONTINUOUS_QUERY, Resource
 from tests.embedded.facilities import QUERIES, answers, apply_example, ordered, prepared, write
 from tests.embedded.owner import owner
 from tests.embedded.waiting import eventually
@@ -153,6 +155,29 @@ async def test_one_process_per_state_directory(tmp_path: Path) -> None:
             await EmbeddedSystem(tmp_path).start()
     async with EmbeddedSystem(tmp_path):
         pass
+
+
+async def test_queries_may_come_while_others_are_told_to_read_a_source_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def query(name: str) -> Resource:
+        spec = {"sources": {"subscriptions": [{"id": "db"}]}, "query": "MATCH (r:Room) RETURN r.id AS id"}
+        return Resource(kind=CONTINUOUS_QUERY, name=name, spec=spec)
+
+    told: list[str | None] = []
+    async with EmbeddedSystem(tmp_path) as system:
+        runtime = system.runtime
+        for name in ("a", "b"):
+            await runtime.ensure(query(name), None)
+
+        async def control(_container: str, message: ControlMessage) -> None:
+            told.append(message.queryId)
+            await runtime.ensure(query(f"{message.queryId}-late"), None)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(runtime, "control", control)
+            await runtime._renew("db", "its file was replaced")
+    assert told == ["a", "b"]
 
 
 async def test_nothing_is_left_running(tmp_path: Path) -> None:

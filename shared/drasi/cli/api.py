@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -52,6 +53,10 @@ class Api:
         token = token_for(session)
         if token:
             headers["Authorization"] = f"Bearer {token}"
+        if not _is_address(session.url):
+            raise CommandFailed(
+                f"'{session.url}' is no address of an installation", hint="write it like http://127.0.0.1:8080", exit_code=2
+            )
         self._session = session
         self._client = httpx.AsyncClient(
             base_url=session.url, headers=headers, timeout=_PATIENCE_S, transport=transport.get(), trust_env=False
@@ -90,8 +95,19 @@ class Api:
 
     async def get(self, path: str, **params: Any) -> Any:
         """The decoded answer to a GET."""
-        response = await self.send("GET", path, params=params)
-        return msgspec.json.decode(response.content)
+        return self.decoded(await self.send("GET", path, params=params))
+
+    def decoded(self, response: httpx.Response) -> Any:
+        """What the answer says.
+
+        Raises:
+            CommandFailed: It is no JSON: something else listens there.
+        """
+        try:
+            return msgspec.json.decode(response.content)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            url = self._session.url
+            raise CommandFailed(f"what listens at {url} is no Drasi", hint="say where it is with --url or DRASI_URL") from error
 
     @asynccontextmanager
     async def stream(self, path: str, **params: Any) -> AsyncIterator[AsyncIterator[str]]:
@@ -114,7 +130,15 @@ class Api:
             )
         if isinstance(error, httpx.TimeoutException):
             return CommandFailed(f"{url} did not answer in time", hint="see its log")
-        return CommandFailed(f"the connection to {url} broke: {error or type(error).__name__}", hint="try again")
+        return CommandFailed(f"the connection to {url} broke: {str(error) or type(error).__name__}", hint="try again")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _problem_of(response: httpx.Response) -> Mapping[str, Any]:

@@ -60,7 +60,7 @@ async def apply(session: Session, arguments: Sequence[str], files: bool, *, dry_
                 raise
             _report_refusal(documents, error)
             return error.exit_code
-        outcomes = msgspec.json.decode(response.content, type=list[Outcome])
+        outcomes = msgspec.convert(api.decoded(response), list[Outcome])
         if session.output != "text":
             session.show(msgspec.to_builtins(outcomes), "")
         for document, outcome in zip(documents, outcomes, strict=True):
@@ -154,7 +154,7 @@ async def _all(api: Api, kind: str) -> list[dict[str, Any]]:
     while True:
         params = {"cursor": found[-1]["id"]} if found else None
         response = await api.send("GET", path_of(kind), params=params)
-        found += msgspec.json.decode(response.content)
+        found += api.decoded(response)
         if "link" not in response.headers:
             return found
 

@@ -294,7 +294,7 @@ class EmbeddedRuntime:
         return None if running is None else (running.function, running.streams)
 
     async def _renew(self, source: str, reason: str) -> None:
-        for name, query in self._queries.items():
+        for name, query in list(self._queries.items()):
             if source in sources_of(query):
                 await self.control(container_of(query), ControlMessage(kind="bootstrap", queryId=name, reason=reason))
 
