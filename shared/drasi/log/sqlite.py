@@ -10,6 +10,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -253,7 +254,7 @@ class SQLiteLog:
             ) from error
         connection = sqlite3.connect(self.path, timeout=self._busy_s, isolation_level=None, check_same_thread=False)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            self._write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")
             if self._max_pages is not None:
                 connection.execute(f"PRAGMA max_page_count = {int(self._max_pages)}")
@@ -273,6 +274,19 @@ class SQLiteLog:
             raise
         self._connection = connection
         return connection
+
+    def _write_ahead(self, connection: sqlite3.Connection) -> None:
+        """Switches a new file to WAL. Of handles that do so at once SQLite tells some that they are locked out, without waiting."""
+        deadline = time.monotonic() + self._busy_s
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in _BUSY or time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.005)  # on the handle's own thread
+            else:
+                return
 
     def _disconnect(self) -> None:
         if self._connection is not None:
