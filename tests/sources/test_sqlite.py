@@ -17,7 +17,7 @@ import pytest
 
 from drasi.messages.changes import Element
 from drasi.sources.port import Labels, OriginUnavailable, SnapshotRequest
-from drasi.sources.sqlite.catalog import Wanted
+from drasi.sources.relational import Wanted
 from drasi.sources.sqlite.origin import Configuration, Origin, Position
 from tests.sources.sqlite_world import SQLiteWorld, read_part
 from tests.sources.world import Graph

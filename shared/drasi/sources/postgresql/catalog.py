@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from drasi.sources.postgresql.connection import Connection, quoted
 from drasi.sources.postgresql.types import Type, is_known
+from drasi.sources.relational import Problem, Wanted
 
 Name = tuple[str, str]
 """Schema and table."""
@@ -51,24 +52,6 @@ class Table:
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the properties ask for. ``tables`` empty: all."""
-
-    tables: tuple[str, ...] = ()
-    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    foreign_keys: bool = False
-    relations: tuple[Mapping[str, Any], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that keeps a table or a relation from being captured; the others are."""
-
-    code: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,11 @@ import psycopg
 from drasi.messages.changes import Element
 from drasi.sources.port import BadRequest, Labels, OriginUnavailable, SnapshotEnd, SnapshotHeader, SnapshotLine, SnapshotRequest
 from drasi.sources.postgresql import waiting
-from drasi.sources.postgresql.catalog import Catalog, Table, Wanted, read_catalog
+from drasi.sources.postgresql.catalog import Catalog, Table, read_catalog
 from drasi.sources.postgresql.connection import Address, Connection, connect, refused, statement
 from drasi.sources.postgresql.mapping import Shape, position_before
 from drasi.sources.postgresql.slot import lsn_of
+from drasi.sources.relational import Wanted
 
 _PAGES = 50
 _CURSOR = "drasi_rows"

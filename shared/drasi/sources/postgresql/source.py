@@ -6,7 +6,6 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Any
 
 import msgspec
 import psycopg
@@ -14,12 +13,14 @@ from starlette.routing import BaseRoute
 
 from drasi.errors import DrasiError
 from drasi.messages.changes import Origin, Payload, SourceChange
+from drasi.sources.pauses import Pauses
 from drasi.sources.port import SnapshotLine, SnapshotRequest, SourceContext, StateConflict
 from drasi.sources.postgresql import publication, slot, snapshot, waiting
 from drasi.sources.postgresql.assembly import Assembly
-from drasi.sources.postgresql.catalog import Catalog, Problem, Wanted, read_catalog
+from drasi.sources.postgresql.catalog import Catalog, read_catalog
 from drasi.sources.postgresql.connection import Connection, NotAllowed, address_of, connect, refused
 from drasi.sources.postgresql.mapping import position_before
+from drasi.sources.relational import Problems, wanted
 
 PEEK = 30_000
 """Messages one peek asks for: the server reads the log again for each."""
@@ -64,7 +65,7 @@ class PostgreSQLSource:
         properties = context.properties
         self._context = context
         self._address = address_of(context.id, properties)
-        self._wanted = _wanted(properties)
+        self._wanted = wanted(properties)
         self._decimals = str(properties["decimals"])
         made = re.sub(r"[^a-z0-9_]", "_", f"rg_{context.id}".lower())[:63]
         self._slot = str(properties.get("slotName") or made)
@@ -80,8 +81,8 @@ class PostgreSQLSource:
         self._reached = 0
         self._polls = 0
         self._failures = 0
-        self._problems: set[str] = set()
-        self._woken = asyncio.Event()
+        self._problems = Problems(context.report)
+        self._pauses = Pauses(context.sleep)
         self._moved = asyncio.Condition()
 
     async def start(self) -> None:
@@ -102,7 +103,7 @@ class PostgreSQLSource:
                     for code in _PASSING:
                         self._context.report(code, None)
                 if not more:
-                    await self._pause(self._poll_s)
+                    await self._pauses.pause(self._poll_s)
             except (slot.SlotGone, StateConflict):
                 await self.start()
             except psycopg.errors.ObjectInUse as error:
@@ -144,7 +145,7 @@ class PostgreSQLSource:
         return SourceChange("u", Payload(origin))
 
     def wake(self) -> None:
-        self._woken.set()
+        self._pauses.wake()
 
     def routes(self) -> Sequence[BaseRoute]:
         return ()
@@ -176,7 +177,7 @@ class PostgreSQLSource:
         """Publication, slot and position, as they must be; what was lost is asked for again."""
         system = await self._check(connection)
         self._catalog = await read_catalog(connection, self._wanted)
-        self._show(self._catalog.problems)
+        self._problems.show(self._catalog.problems)
         renewed, added = await publication.ensure(connection, self._publication, self._catalog.tables)
         found = await slot.find(connection, self._slot)
         # Read behind the slot: whoever advances it has noted so before.
@@ -317,7 +318,7 @@ class PostgreSQLSource:
             await self._prepare(connection)
             return
         self._catalog = catalog
-        self._show(catalog.problems)
+        self._problems.show(catalog.problems)
 
     async def _keep(self, position: Position) -> None:
         if position == self._position and self._stored is not None:
@@ -342,28 +343,7 @@ class PostgreSQLSource:
     async def _failed(self, code: str, text: str) -> None:
         self._failures += 1
         self._context.report(code, text)
-        await self._pause(min(60.0, 2.0 ** min(self._failures - 1, 6)))
-
-    async def _pause(self, seconds: float) -> None:
-        sleep = asyncio.ensure_future(self._context.sleep(seconds))
-        woken = asyncio.ensure_future(self._woken.wait())
-        try:
-            await asyncio.wait([sleep, woken], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._woken.clear()
-            sleep.cancel()
-            woken.cancel()
-            await asyncio.gather(sleep, woken, return_exceptions=True)
-
-    def _show(self, problems: Sequence[Problem]) -> None:
-        texts: dict[str, str] = {}
-        for problem in problems:
-            texts[problem.code] = f"{texts[problem.code]}; {problem.text}" if problem.code in texts else problem.text
-        for code in self._problems - texts.keys():
-            self._context.report(code, None)
-        for code, text in texts.items():
-            self._context.report(code, text)
-        self._problems = set(texts)
+        await self._pauses.after(self._failures)
 
 
 def _told(error: DrasiError) -> str:
@@ -376,13 +356,3 @@ def _changed(before: dict[str, int], now: dict[str, int], added: set[str]) -> st
     gone = sorted(before.keys() - now.keys())
     said = [f"{word}: {', '.join(names)}" for word, names in (("new tables", fresh), ("tables that are gone", gone)) if names]
     return "; ".join(said) or None
-
-
-def _wanted(properties: Any) -> Wanted:
-    keys: dict[str, tuple[str, ...]] = {entry["table"]: tuple(entry["keyColumns"]) for entry in properties.get("tableKeys") or ()}
-    return Wanted(
-        tables=tuple(properties.get("tables") or ()),
-        keys=keys,
-        foreign_keys=properties["foreignKeys"] == "all",
-        relations=tuple(properties.get("relations") or ()),
-    )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from drasi.sources.relational import Problem, Wanted
 from drasi.sources.sqlite.ddl import foreign_key_names, index_terms, names_in
 
 PREFIX = "_drasi_"
@@ -63,22 +64,6 @@ class Table(msgspec.Struct, frozen=True):
     rowid: str | None
     unique: tuple[Unique, ...] = ()
     relations: tuple[Relation, ...] = ()
-
-
-class Wanted(msgspec.Struct, frozen=True):
-    """What the properties ask for. ``tables`` empty: all."""
-
-    tables: tuple[str, ...] = ()
-    keys: Mapping[str, tuple[str, ...]] = {}
-    foreign_keys: bool = False
-    relations: tuple[Mapping[str, object], ...] = ()
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """Something that keeps a table or a relation from being captured; the others are."""
-
-    code: str
-    text: str
 
 
 def quoted(name: str) -> str:

@@ -18,8 +18,9 @@ import msgspec
 from drasi.errors import DrasiError
 from drasi.messages.changes import SourceChange
 from drasi.sources.port import Labels, OriginUnavailable
+from drasi.sources.relational import Problem, Wanted
 from drasi.sources.sqlite import capture
-from drasi.sources.sqlite.catalog import PREFIX, Problem, Wanted, read_catalog
+from drasi.sources.sqlite.catalog import PREFIX, read_catalog
 from drasi.sources.sqlite.mapping import Captured, Mapping, NullKey, Shape
 
 _BUSY_S = 5.0

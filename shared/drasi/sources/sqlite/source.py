@@ -8,7 +8,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from starlette.routing import BaseRoute
@@ -16,10 +16,10 @@ from starlette.routing import BaseRoute
 from drasi.errors import DrasiError
 from drasi.messages.changes import Origin as ChangeOrigin
 from drasi.messages.changes import Payload, SourceChange
+from drasi.sources.pauses import Pauses
 from drasi.sources.port import SnapshotEnd, SnapshotHeader, SnapshotLine, SnapshotRequest, SourceContext, SourceKind
-from drasi.sources.relational import RELATIONAL
+from drasi.sources.relational import RELATIONAL, Problems, wanted
 from drasi.sources.sqlite import snapshot
-from drasi.sources.sqlite.catalog import Problem, Wanted
 from drasi.sources.sqlite.mapping import position_after, position_text
 from drasi.sources.sqlite.origin import Batch, Configuration, Origin, Position, Replaced
 
@@ -44,9 +44,9 @@ class SQLiteSource:
         self._stored: str | None = None
         self._position = Position(0, "", [])
         self._mark: str | None = None
-        self._woken = asyncio.Event()
+        self._pauses = Pauses(context.sleep)
         self._moved = asyncio.Condition()
-        self._problems: set[str] = set()
+        self._problems = Problems(context.report)
         self._failures = 0
         self._closed = False
         self._unsettled = False
@@ -57,7 +57,7 @@ class SQLiteSource:
         self._stored = await self._context.state.get(_STATE)
         stored = _decode(self._stored) if self._stored is not None else None
         installed = await self._in_thread(lambda: self._origin.install(stored))
-        self._show(installed.problems)
+        self._problems.show(installed.problems)
         if installed.lost is not None:
             self._context.report("PositionLost", f"{installed.lost}; queries read it again")
             # Asked for before the new position is kept: a crash in between asks once more.
@@ -74,7 +74,7 @@ class SQLiteSource:
         while True:
             try:
                 if not await self._step():
-                    await self._pause(self._poll_s)
+                    await self._pauses.pause(self._poll_s)
                 if self._failures:
                     self._failures = 0
                     for code in ("OriginUnavailable", "BusUnavailable", "StateUnavailable"):
@@ -86,7 +86,7 @@ class SQLiteSource:
                     raise
                 self._failures += 1
                 self._context.report(error.code, error.message + (f"; {error.hint}" if error.hint else ""))
-                await self._pause(min(60.0, 2.0 ** min(self._failures - 1, 6)))
+                await self._pauses.after(self._failures)
 
     async def snapshot(self, request: SnapshotRequest) -> AsyncIterator[SnapshotLine]:
         now = self._context.now_ns()
@@ -108,7 +108,7 @@ class SQLiteSource:
         return SourceChange("u", Payload(origin))
 
     def wake(self) -> None:
-        self._woken.set()
+        self._pauses.wake()
 
     def routes(self) -> Sequence[BaseRoute]:
         return ()
@@ -139,7 +139,7 @@ class SQLiteSource:
         if batch is None:
             return False
         if batch.problems is not None:
-            self._show(batch.problems)
+            self._problems.show(batch.problems)
         await self._publish(batch)
         return batch.more
 
@@ -175,45 +175,16 @@ class SQLiteSource:
         async with self._moved:
             self._moved.notify_all()
 
-    async def _pause(self, seconds: float) -> None:
-        sleep = asyncio.ensure_future(self._context.sleep(seconds))
-        woken = asyncio.ensure_future(self._woken.wait())
-        try:
-            await asyncio.wait([sleep, woken], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._woken.clear()
-            sleep.cancel()
-            woken.cancel()
-            await asyncio.gather(sleep, woken, return_exceptions=True)
-
-    def _show(self, problems: list[Problem]) -> None:
-        texts: dict[str, str] = {}
-        for problem in problems:
-            texts[problem.code] = f"{texts[problem.code]}; {problem.text}" if problem.code in texts else problem.text
-        for code in self._problems - texts.keys():
-            self._context.report(code, None)
-        for code, text in texts.items():
-            self._context.report(code, text)
-        self._problems = set(texts)
-
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._writer, work)
 
 
 def _configuration(context: SourceContext) -> Configuration:
     properties = context.properties
-    keys: dict[str, tuple[str, ...]] = {entry["table"]: tuple(entry["keyColumns"]) for entry in properties.get("tableKeys") or ()}
-    relations: list[dict[str, Any]] = properties.get("relations") or []
-    wanted = Wanted(
-        tables=tuple(properties.get("tables") or ()),
-        keys=keys,
-        foreign_keys=properties.get("foreignKeys", "none") == "all",
-        relations=tuple(relations),
-    )
     return Configuration(
         source_id=context.id,
         path=Path(properties["path"]),
-        wanted=wanted,
+        wanted=wanted(properties),
         decimals=properties.get("decimals", "float"),
         page_size=properties.get("pageSize", 1_000),
         stop_when_lost=properties.get("onPositionLost", "rebootstrap") == "stop",
