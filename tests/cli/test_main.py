@@ -41,6 +41,22 @@ def test_every_verb_takes_what_all_verbs_take(drasi: Drasi, verb: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        (["--url", "http://127.0.0.1:1", "list", "source"], "http://127.0.0.1:1"),
+        (["--url", "http://127.0.0.1:1", "keys", "list"], "http://127.0.0.1:1"),
+        (["--url", "http://127.0.0.1:1", "list", "source", "--url", "http://127.0.0.1:2"], "http://127.0.0.1:2"),
+    ],
+)
+def test_what_all_verbs_take_may_stand_before_the_verb(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], asked: str
+) -> None:
+    monkeypatch.setenv("DRASI_URL", "http://127.0.0.1:3")
+    assert main(arguments) == 1
+    assert asked in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     "arguments", [["sail"], ["list"], ["rows", "q", "--format", "xml"], ["apply", "--sail"], ["wait", "-t", "301"]]
 )
 def test_wrong_usage(drasi: Drasi, arguments: list[str]) -> None:

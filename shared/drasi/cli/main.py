@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from drasi.cli.options import FAILED, OK, USAGE, CommandFailed, Session, command, warn
+from drasi.cli.options import FAILED, OK, USAGE, CommandFailed, Session, before_verbs, command, warn
 from drasi.errors import DrasiError
 
 app = typer.Typer(
@@ -22,6 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+before_verbs(app)
 
 tokens = typer.Typer(help="Tokens of the installation.", no_args_is_help=True, rich_markup_mode=None)
 signing_keys = typer.Typer(help="Keys that sign tokens.", no_args_is_help=True, rich_markup_mode=None)

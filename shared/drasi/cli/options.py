@@ -7,7 +7,7 @@ import functools
 import inspect
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +125,33 @@ _COMMON: dict[str, tuple[Any, Any]] = {
 Command = Callable[..., Awaitable[int] | int]
 
 
+def before_verbs(app: typer.Typer) -> None:
+    """Takes the common options before the verb as well; one behind the verb wins."""
+    parameters = [
+        inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for key, (annotation, default) in _COMMON.items()
+    ]
+
+    def common(context: typer.Context, **given: Any) -> None:
+        context.obj = {name: value for name, value in given.items() if _was_given(context, name)}
+
+    _describe(common, parameters)
+    app.callback()(common)
+
+
+def _was_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _describe(function: Callable[..., Any], parameters: Sequence[inspect.Parameter]) -> None:
+    """Gives a function of a context and of anything the parameters that it really has."""
+    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    parameters = [context, *parameters]
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+
+
 def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Command], Command]:
     """Registers a function of (session, its own arguments), async or not, as a command; its docstring is the help."""
 
@@ -142,7 +169,9 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Command],
         ]
 
         @functools.wraps(function)
-        def run(**given: Any) -> None:
+        def run(context: typer.Context, **given: Any) -> None:
+            earlier: dict[str, Any] = context.find_root().obj or {}
+            given |= {name: value for name, value in earlier.items() if not _was_given(context, name)}
             session = Session(
                 url=given.pop("url").rstrip("/"),
                 token=given.pop("token"),
@@ -156,8 +185,7 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Command],
             raise typer.Exit(result if isinstance(result, int) else asyncio.run(_awaited(result)))
 
         del run.__wrapped__
-        run.__signature__ = inspect.Signature([*own, *common])  # type: ignore[attr-defined]
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *common]}
+        _describe(run, [*own, *common])
         app.command(name, **settings)(run)
         return function
 
