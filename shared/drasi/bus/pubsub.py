@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from drasi.bus.endpoint import Endpoint, Endpoints
+from drasi.bus.metering import Meter
 from drasi.bus.naming import generation_of, label_filter
 from drasi.bus.port import LARGEST_MESSAGE, MOST_ATTRIBUTES, Deliver, MessageTooLarge
 from drasi.bus.provision import EMULATOR_RETENTION, Generation, Policy, Provisioner
@@ -47,6 +48,9 @@ class PubSubBus:
         client: Of the project; closed with the bus.
         endpoints: Where pushes go; None for a process that only publishes.
         policy: Deadlines and backoff of subscriptions; None: ours.
+
+    Attributes:
+        meter: Counts what is published by this bus, and what is pushed to it.
     """
 
     def __init__(self, client: PubSubClient, endpoints: Endpoints | None = None, policy: Policy | None = None) -> None:
@@ -56,7 +60,8 @@ class PubSubBus:
         self._client = client
         self._endpoints = endpoints
         self._provisioner = Provisioner(client, policy)
-        self._publisher = PubSubPublisher(PubSubSender(client, self._provisioner, carry_keys=True))
+        self.meter = Meter()
+        self._publisher = PubSubPublisher(PubSubSender(client, self._provisioner, carry_keys=True, meter=self.meter))
         self._subscribed: dict[str, _Subscribed] = {}
         self._retiring = asyncio.Lock()
 
@@ -130,6 +135,7 @@ class PubSubBus:
             if key is not None and self._client.emulator:
                 attributes = {name: value for name, value in message.attributes.items() if name != KEY}
                 message = replace(message, attributes=attributes, ordering_key=key)
+            self.meter.push(message)
             retired = message.attributes.get(RETIRES)
             if retired is None:
                 return await deliver(message)

@@ -8,6 +8,7 @@ from typing import Final
 from google.api_core.exceptions import InvalidArgument, NotFound
 from google.pubsub_v1 import types
 
+from drasi.bus.metering import Meter
 from drasi.bus.port import BusUnavailable, MessageTooLarge
 from drasi.bus.provision import Provisioner
 from drasi.bus.pubsub_client import ERRORS, PubSubClient, unavailable
@@ -23,15 +24,23 @@ class PubSubSender:
     Args:
         create_topics: Whether a topic that is not there is made.
         carry_keys: Whether the emulator is given the ordering key as an attribute, too.
+        meter: Counts what is published.
     """
 
     def __init__(
-        self, client: PubSubClient, provisioner: Provisioner, *, create_topics: bool = True, carry_keys: bool = False
+        self,
+        client: PubSubClient,
+        provisioner: Provisioner,
+        *,
+        create_topics: bool = True,
+        carry_keys: bool = False,
+        meter: Meter | None = None,
     ) -> None:
         self._client = client
         self._provisioner = provisioner
         self._create_topics = create_topics
         self._carry_keys = carry_keys and bool(client.emulator)
+        self._meter = meter or Meter()
 
     async def __call__(self, topic: str, messages: Sequence[Message]) -> Sequence[str]:
         request = types.PublishRequest.pb()(topic=self._provisioner.topic_path(topic))
@@ -43,6 +52,7 @@ class PubSubSender:
         for attempt in (1, 2):
             try:
                 answer = await self._client.publisher.publish(request=types.PublishRequest.wrap(request), **self._client.call())
+                self._meter.publish(messages)
                 return [*answer.message_ids]
             except NotFound as error:
                 if attempt == 2 or not self._create_topics:

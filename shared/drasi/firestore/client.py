@@ -153,10 +153,18 @@ class FirestoreClient:
         self._closed = False
 
     @classmethod
-    def of(cls, project: str, variables: Mapping[str, str] | None = None, *, database: str = "(default)") -> FirestoreClient:
+    def of(
+        cls,
+        project: str,
+        variables: Mapping[str, str] | None = None,
+        *,
+        database: str = "(default)",
+        interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
+    ) -> FirestoreClient:
         """As the environment says: ``FIRESTORE_EMULATOR_HOST`` names the emulator."""
         variables = os.environ if variables is None else variables
-        return cls(project, database=database, emulator=variables.get("FIRESTORE_EMULATOR_HOST") or None)
+        emulator = variables.get("FIRESTORE_EMULATOR_HOST") or None
+        return cls(project, database=database, emulator=emulator, interceptors=interceptors)
 
     def beside(self, database: str) -> FirestoreClient:
         """A client of another database of the same project."""

@@ -67,10 +67,13 @@ class _Streaming(grpc.aio.UnaryStreamClientInterceptor):  # type: ignore[misc]
 
     async def _counted(self, name: str, call: Any) -> Any:
         reads = 0
-        async for response in call:
-            if name == "BatchGetDocuments":
-                reads += bool(response.found.name or response.missing)
-            elif name == "RunQuery":
-                reads += bool(response.document.name)
-            yield response
-        self._meter.reads += max(reads, 1)
+        try:
+            async for response in call:
+                if name == "BatchGetDocuments":
+                    reads += bool(response.found.name or response.missing)
+                elif name == "RunQuery":
+                    reads += bool(response.document.name)
+                yield response
+        finally:
+            # Also of a call whose reader has enough.
+            self._meter.reads += max(reads, 1)

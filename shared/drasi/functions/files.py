@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+
+from prometheus_client.metrics_core import Metric
 
 from drasi.bus.embedded import EmbeddedBus
 from drasi.bus.port import Bus, Deliver
@@ -41,6 +44,10 @@ class FileParts:
     async def resources(self) -> ResourceStore:
         self._directory.mkdir(parents=True, exist_ok=True)
         return await SqliteResourceStore.open(self._directory / STATE_FILE)
+
+    def metrics(self) -> Iterable[Metric]:
+        """Files cost nothing."""
+        return ()
 
     async def _file(self) -> StateFile:
         if self._opened is None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from prometheus_client.metrics_core import Metric
+
 from drasi.bus.endpoint import Endpoints
 from drasi.bus.port import Bus, Deliver
 from drasi.bus.pubsub import PubSubBus
 from drasi.bus.pubsub_client import PubSubClient
 from drasi.environment import Environment
 from drasi.firestore.client import FirestoreClient
+from drasi.firestore.metering import Meter
 from drasi.log.firestore_logs import FirestoreLogs
 from drasi.reactions.firestore_state import FirestoreState as FirestoreReactionState
 from drasi.reactions.state import ReactionState
@@ -15,6 +20,7 @@ from drasi.resources.store import ResourceStore
 from drasi.resources.store_firestore import FirestoreResourceStore
 from drasi.sources.firestore_state import FirestoreState as FirestoreSourceState
 from drasi.sources.port import State
+from drasi.web.metrics import firestore_metrics, pubsub_metrics
 from drasi.web.stores import Logs
 
 
@@ -28,7 +34,8 @@ class GoogleParts:
     def __init__(self, environment: Environment, endpoints: Endpoints | None = None) -> None:
         project, variables = environment.project, environment.variables
         database = variables.get("DRASI_DATABASE") or "(default)"
-        self._firestore = FirestoreClient.of(project, variables, database=database)
+        self._meter = Meter()
+        self._firestore = FirestoreClient.of(project, variables, database=database, interceptors=self._meter.interceptors())
         self._bus = PubSubBus(PubSubClient.of(project, variables), endpoints)
         self.logs: Logs = FirestoreLogs(self._firestore)
 
@@ -46,6 +53,10 @@ class GoogleParts:
 
     async def resources(self) -> ResourceStore:
         return FirestoreResourceStore(self._firestore)
+
+    def metrics(self) -> Iterable[Metric]:
+        yield from firestore_metrics(self._meter)
+        yield from pubsub_metrics(self._bus.meter)
 
     async def close(self) -> None:
         await self._bus.close()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
+
+from prometheus_client.metrics_core import Metric
 
 from drasi.bus.port import Bus, Deliver
 from drasi.environment import Environment
@@ -34,6 +37,10 @@ class Parts(Protocol):
 
     async def resources(self) -> ResourceStore:
         """Of the installation."""
+        ...
+
+    def metrics(self) -> Iterable[Metric]:
+        """What this process has used of what is billed."""
         ...
 
 

@@ -38,7 +38,7 @@ def query_function(environment: Environment) -> ASGIApp:
         )
         stores = Stores(resource.name, resource.spec, logs=parts.logs, bus=bus, snapshots=snapshots)
         await stores.start()
-        app = query_app(stores, attend=parts.attend)
+        app = query_app(stores, attend=parts.attend, metrics=parts.metrics)
         if environment.profile != "embedded":
 
             async def send(name: str, message: ControlMessage) -> None:

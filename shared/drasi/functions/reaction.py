@@ -97,6 +97,7 @@ def reaction_function(environment: Environment) -> ASGIApp:
         )
         await reaction.start()
         needs = permissions.reaction(name, list(settings.queries), reaction.reads)
-        return admission.permitted(reaction_app(name, reaction, attend=parts.attend), needs)
+        app = reaction_app(name, reaction, attend=parts.attend, metrics=parts.metrics)
+        return admission.permitted(app, needs)
 
     return admission.served(build, pushed=("/results", "/"))

@@ -56,6 +56,6 @@ def source_function(environment: Environment) -> ASGIApp:
             push_endpoint=push_endpoint if environment.profile != "embedded" else None,
         )
         await source.start()
-        return admission.permitted(source_app(name, source), permissions.source(name))
+        return admission.permitted(source_app(name, source, metrics=parts.metrics), permissions.source(name))
 
     return admission.served(build, pushed=("/push",))

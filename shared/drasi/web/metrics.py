@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from drasi.bus.metering import Meter as PubSubMeter
 from drasi.web.stores import Stores
+
+if TYPE_CHECKING:
+    from drasi.firestore.metering import Meter as FirestoreMeter
 
 
 class StatusCollector(Collector):
@@ -81,6 +85,36 @@ def reaction_metrics(reactions: Mapping[str, Mapping[str, Any]]) -> Iterable[Met
             sequence.add_metric([reaction, query], _number(progress.get("sequence")))
             behind.add_metric([reaction, query], _number(progress.get("behind")))
     return available, sequence, behind, letters
+
+
+def firestore_metrics(meter: FirestoreMeter) -> Iterable[Metric]:
+    """What a process has asked of Firestore, as it is billed."""
+    calls = CounterMetricFamily("drasi_firestore_calls", "Calls of Firestore's API", labels=["method"])
+    for method, count in meter.calls.items():
+        calls.add_metric([method], count)
+    return (
+        calls,
+        CounterMetricFamily("drasi_firestore_reads", "Documents read, as Firestore bills them", value=meter.reads),
+        CounterMetricFamily("drasi_firestore_writes", "Documents written", value=meter.writes),
+        CounterMetricFamily("drasi_firestore_deletes", "Documents deleted", value=meter.deletes),
+    )
+
+
+def pubsub_metrics(meter: PubSubMeter) -> Iterable[Metric]:
+    """What a process has published on Pub/Sub, and what was pushed to it."""
+    billed = CounterMetricFamily(
+        "drasi_pubsub_billed_bytes", "Bytes as Pub/Sub bills them: 1,000 for each request at least", labels=["direction"]
+    )
+    billed.add_metric(["publish"], meter.published_billed)
+    billed.add_metric(["push"], meter.pushed_billed)
+    return (
+        CounterMetricFamily("drasi_pubsub_publish_requests", "Publish requests", value=meter.requests),
+        CounterMetricFamily("drasi_pubsub_messages_published", "Messages published", value=meter.published),
+        CounterMetricFamily("drasi_pubsub_published_bytes", "Size of the messages published", value=meter.published_bytes),
+        CounterMetricFamily("drasi_pubsub_pushes", "Messages pushed to this process", value=meter.pushes),
+        CounterMetricFamily("drasi_pubsub_pushed_bytes", "Size of the messages pushed to this process", value=meter.pushed_bytes),
+        billed,
+    )
 
 
 def _number(value: Any) -> float:

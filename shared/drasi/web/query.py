@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import msgspec
+from prometheus_client.metrics_core import Metric
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
@@ -132,14 +133,19 @@ class QueryRoutes:
 
 
 def query_app(
-    container: Stores, *, heartbeat_s: float = HEARTBEAT_S, attend: Callable[[Deliver], Deliver] = lambda deliver: deliver
+    container: Stores,
+    *,
+    heartbeat_s: float = HEARTBEAT_S,
+    attend: Callable[[Deliver], Deliver] = lambda deliver: deliver,
+    metrics: Callable[[], Iterable[Metric]] = tuple,
 ) -> ASGIApp:
     """The application of one query container that has started.
 
     Args:
         attend: The bus's own work with what is pushed.
+        metrics: Of what the process stands on.
     """
-    registry = registry_of(lambda: query_metrics([container]))
+    registry = registry_of(lambda: query_metrics([container]), metrics)
     routes = [
         *health_routes(container.ready, registry),
         *container_routes(container),

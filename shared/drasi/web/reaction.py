@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from prometheus_client.metrics_core import Metric
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
@@ -19,14 +20,19 @@ from drasi.web.standing import status_routes
 
 
 def reaction_app(
-    reaction_id: str, reaction: ReactionFunction, *, attend: Callable[[Deliver], Deliver] = lambda deliver: deliver
+    reaction_id: str,
+    reaction: ReactionFunction,
+    *,
+    attend: Callable[[Deliver], Deliver] = lambda deliver: deliver,
+    metrics: Callable[[], Iterable[Metric]] = tuple,
 ) -> ASGIApp:
     """The application of one reaction that has started: results, health, and the kind's routes, also below ``/reactions/{id}``.
 
     Args:
         attend: The bus's own work with what is pushed.
+        metrics: Of what the process stands on.
     """
-    registry = registry_of(lambda: reaction_metrics({reaction_id: reaction.status()}))
+    registry = registry_of(lambda: reaction_metrics({reaction_id: reaction.status()}), metrics)
     health = health_routes(lambda: bool(reaction.status().get("available")), registry)
     routes = list(reaction.routes())
     results = attend(reaction.results)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import msgspec
+from prometheus_client.metrics_core import Metric
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
@@ -76,9 +79,13 @@ class SourceRoutes:
         return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
 
-def source_app(source_id: str, source: SourceFunction) -> ASGIApp:
-    """The application of one source that has started: health, and its routes, also below ``/sources/{id}``."""
-    registry = registry_of(lambda: source_metrics({source_id: source.status()}))
+def source_app(source_id: str, source: SourceFunction, *, metrics: Callable[[], Iterable[Metric]] = tuple) -> ASGIApp:
+    """The application of one source that has started: health, and its routes, also below ``/sources/{id}``.
+
+    Args:
+        metrics: Of what the process stands on.
+    """
+    registry = registry_of(lambda: source_metrics({source_id: source.status()}), metrics)
     health = health_routes(lambda: bool(source.status().get("available")), registry)
     routes = SourceRoutes(source).routes()
     own = status_routes(source.status, source.dead_letters)
