@@ -68,3 +68,9 @@ def test_aliases_inside_aliases_do_not_explode() -> None:
     error = load("\n".join(lines))[0].error
     assert error is not None
     assert "more than" in error.message
+
+
+def test_what_is_nested_too_deeply_is_said() -> None:
+    error = load("a: " + "[" * 5_000 + "]" * 5_000)[0].error
+    assert error is not None
+    assert "nested too deeply" in error.message

@@ -43,6 +43,8 @@ def test_values_that_fit_are_converted(schema: dict[str, Any], value: Any, resul
         ({"enum": ["fast", "safe"]}, "fats", ("violation", "'fats' is not one of fast, safe")),
         ({"type": "integer", "minimum": 1}, 0, ("violation", "must be at least 1, not 0")),
         ({"type": "integer", "maximum": 9}, 10, ("violation", "must be at most 9, not 10")),
+        ({"type": "string", "format": "http-url"}, "localhost:80", ("violation", "must be an http or https URL")),
+        ({"type": "string", "format": "http-url"}, "http://here:x", ("violation", "must be an http or https URL")),
         ({"type": "string", "minLength": 1}, "", ("violation", "must be at least 1 characters, not 0")),
         ({"properties": {"a": {}}, "required": ["a"]}, {}, ("missing", "'a' is required")),
         ({"properties": {"host": {}}}, {"hots": 1}, ("unknown", "hots: unknown field")),

@@ -204,6 +204,13 @@ async def test_a_batch_can_be_one_transaction(world: World) -> None:
     assert names[0] != names[2]
 
 
+async def test_a_misspelt_wish_for_a_transaction_is_refused(world: World) -> None:
+    answer = await world.client.post("/events/batch?tx=banana", json={"events": [event(id="a")]})
+    assert answer.status_code == 400
+    assert answer.json()["errors"] == [{"path": "tx", "message": "tx must be true or false, not 'banana'"}]
+    assert world.bus.published == []
+
+
 async def test_the_idempotency_key_travels_with_the_change(world: World) -> None:
     headers = {"Idempotency-Key": "order-7"}
     for _ in range(2):

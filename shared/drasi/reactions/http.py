@@ -38,7 +38,11 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
-        "baseUrl": {"type": "string", "description": "Where requests go; a relative url of an entry is joined to it"},
+        "baseUrl": {
+            "type": "string",
+            "format": "http-url",
+            "description": "Where requests go; a relative url of an entry is joined to it",
+        },
         "token": {"type": "string", "description": "Sent as bearer token"},
         "timeout": {"type": "integer", "minimum": 1, "description": "Milliseconds a request may take (10000)"},
         "timeoutMs": {"type": "integer", "minimum": 1, "description": "Drasi Server's name of timeout (5000 for its form)"},

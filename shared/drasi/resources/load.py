@@ -148,7 +148,9 @@ def _load_yaml(text: str, file: str) -> Iterator[Document]:
         detail = " ".join(part for part in (error.problem, error.context) if part) or "no YAML"
         place = (mark.line + 1, mark.column + 1) if mark is not None else (None, None)
         yield _failure(number + 1, text, file, _Unreadable(detail, *place))
-    except (YAMLError, RecursionError, ValueError) as error:
+    except RecursionError:
+        yield _failure(number + 1, text, file, _Unreadable("it is nested too deeply to be read"))
+    except (YAMLError, ValueError) as error:
         detail = str(error).splitlines()[0] if str(error) else type(error).__name__
         yield _failure(number + 1, text, file, _Unreadable(detail))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from drasi.resources.config_value import is_reference
 from drasi.resources.findings import type_name
@@ -76,6 +77,8 @@ def convert(schema: Mapping[str, Any], value: Any, path: Path, found: list[Viola
         _bounds(schema, value, "minimum", "maximum", "", path, found)
     elif isinstance(value, str):
         _bounds(schema, len(value), "minLength", "maxLength", " characters", path, found)
+        if schema.get("format") == "http-url" and not _is_http_url(value):
+            found.append(Violation(path, "violation", "must be an http or https URL", "write it like https://alerts.example/hooks"))
     elif isinstance(value, list):
         _bounds(schema, len(value), "minItems", "maxItems", " items", path, found)
         items = schema.get("items")
@@ -142,6 +145,14 @@ def check_schema(schema: Any, path: Path) -> list[tuple[Path, str]]:
         ):
             found.append((here, f"{name} must be a number"))
     return found
+
+
+def _is_http_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text.strip())
+        return parts.scheme.lower() in ("http", "https") and bool(parts.hostname) and (parts.port or 0) >= 0
+    except ValueError:  # a port that is none, half an IPv6 address
+        return False
 
 
 def _typed(types: list[Any], value: Any, schema: Mapping[str, Any]) -> tuple[bool, Any]:

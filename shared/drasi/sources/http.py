@@ -88,7 +88,10 @@ class HttpSource(PushedSource):
         busy = overloaded(self.context)
         if busy is not None:
             return busy
-        together = batch and request.query_params.get("tx", "").lower() in ("true", "1")
+        asked = request.query_params.get("tx", "false").lower()
+        if asked not in ("true", "1", "false", "0"):
+            return _bad([{"path": "tx", "message": f"tx must be true or false, not '{asked[:50]}'"}])
+        together = batch and asked in ("true", "1")
 
         def name_transaction(number: int) -> None:
             for change in changes:
