@@ -26,6 +26,8 @@ from drasi.web.permissions import ANYONE, READ, WRITE
 Locate = Callable[[str, str], str | None]
 """From (``source``, ``reaction``, ``query`` or ``management``, name) to the URL of its function; None: there is none."""
 
+_OF_MANAGEMENT: Final = MANAGEMENT | {"console", "healthz", "readyz", "metrics"}
+_FUNCTIONS: Final = _OF_MANAGEMENT | {"queries", "sources", "reactions"}
 _CONNECT_S: Final = 5.0
 _TOKEN: Final = "drasi.token"  # noqa: S105 -- a key of the scope
 _OF_ONE_CONNECTION: Final = frozenset(
@@ -59,7 +61,7 @@ class Gateway:
         first, _, rest = scope["path"][1:].partition("/")
         if first == "panel":
             await self._panel(scope, receive, send)
-        elif self._page is not None and (not first or "." in scope["path"].rpartition("/")[2]) and first not in MANAGEMENT:
+        elif self._page is not None and first not in _FUNCTIONS and (not first or "." in scope["path"]):
             await self._page(scope, receive, with_headers(send))
         else:
             answer = await self._answer(first, rest, Request(scope, receive))
@@ -69,7 +71,7 @@ class Gateway:
         name = rest.partition("/")[0]
         if first in ("sources", "reactions"):
             url = self._locate(first.removesuffix("s"), name)
-        elif not first or first in MANAGEMENT or first in ("console", "healthz", "readyz", "metrics"):
+        elif not first or first in _OF_MANAGEMENT:
             url = self._locate("management", "management")
         else:
             name = name if first == "queries" else first
