@@ -123,6 +123,7 @@ class FirestoreClient:
 
     Attributes:
         connection: Counts the connections lost so far: a server that came back may have forgotten everything.
+        guard: Awaited before every commit leaves; raises to keep it from leaving (``drasi.firestore.presence``).
     """
 
     def __init__(
@@ -140,6 +141,7 @@ class FirestoreClient:
         self.emulator = emulator
         self.deadline_s = deadline_s
         self.connection = 0
+        self.guard: Callable[[], Awaitable[None]] | None = None
         self._patience_s = patience_s
         self._interceptors = list(interceptors)
         self._name = f"projects/{project}/databases/{database}"
@@ -339,6 +341,8 @@ class FirestoreClient:
         request = CommitRequest(database=self._name, writes=writes)
 
         async def attempt() -> list[datetime]:
+            if self.guard is not None:
+                await self.guard()
             response = await self._api().commit(request=request, **self._call(deadline_s))
             return [result.update_time for result in response.write_results]
 
@@ -401,7 +405,7 @@ class FirestoreClient:
 
     def _api(self) -> FirestoreAsyncClient:
         if self._closed:
-            raise FirestoreUnavailable(f"the connection to {self._where} is closed", hint="the process is stopping")
+            raise FirestoreUnavailable(f"the connection to {self.where} is closed", hint="the process is stopping")
         if self._made is None:
             try:
                 self._channel = self._connect()
@@ -445,13 +449,14 @@ class FirestoreClient:
             pause = min(pause * 2, 2.0)
 
     @property
-    def _where(self) -> str:
+    def where(self) -> str:
+        """What it is a client of, for people."""
         return f"Firestore's emulator at {self.emulator}" if self.emulator else f"Firestore, {self._name}"
 
     def _told(self, what: str, error: BaseException) -> DrasiError:
         text = getattr(error, "message", None) or str(error) or type(error).__name__
         if what == "write" and isinstance(error, (AlreadyExists, FailedPrecondition, NotFound)):
-            return Refused(f"{self._where}: {text}")
+            return Refused(f"{self.where}: {text}")
         hint = "it is tried again"
         if isinstance(error, (PermissionDenied, Unauthenticated, GoogleAuthError)):
             hint = "give the service account the role roles/datastore.user"
@@ -461,7 +466,7 @@ class FirestoreClient:
             hint = "see the project's quota; it is tried again"
         elif self.emulator:
             hint = "see whether the emulator runs; it is tried again"
-        return FirestoreUnavailable(f"cannot {what} at {self._where}: {text}", hint=hint)
+        return FirestoreUnavailable(f"cannot {what} at {self.where}: {text}", hint=hint)
 
     # --- documents ---
 
