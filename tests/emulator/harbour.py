@@ -41,11 +41,7 @@ _projects = itertools.count(1)
 
 SCHEMA = "CREATE TABLE Ship (id TEXT PRIMARY KEY, berth INTEGER NOT NULL, draught INTEGER NOT NULL)"
 FLEET = [(f"ship-{number}", number % BERTHS, number) for number in range(SHIPS)]
-PAIR = {
-    "kind": "QueryContainer",
-    "name": "pair",
-    "spec": {"queryHostCount": 2, "defaultStore": "durable", "storage": {"durable": {"kind": "firestore"}}},
-}
+PAIR = {"defaultStore": "durable", "storage": {"durable": {"kind": "firestore"}}}
 
 
 class SqliteDatabase:
@@ -218,22 +214,37 @@ class Harbour:
 
 
 @asynccontextmanager
-async def harbour(directory: Path, said: list[str], server: Server | None = None) -> AsyncIterator[Harbour]:
-    """Everything runs; over SQLite, or over PostgreSQL."""
+async def harbour(
+    directory: Path,
+    said: list[str],
+    server: Server | None = None,
+    *,
+    firestore: str | None = None,
+    hosts: int = 2,
+    variables: dict[str, str] | None = None,
+) -> AsyncIterator[Harbour]:
+    """Everything runs; over SQLite, or over PostgreSQL.
+
+    Args:
+        firestore: ``host:port`` where the functions find the emulator, if something is between.
+        hosts: Instances of the second container.
+        variables: More for the environment of the functions.
+    """
     state = directory / "state"
     state.mkdir()
     database = SqliteDatabase(state) if server is None else PostgresDatabase(server)
     project = f"drasi-harbour-{next(_projects)}"
+    secrets = {} if server is None else {variable_name("harbour", "password"): server.password}
     system = EmulatedSystem(
         state,
         lambda name, text: said.append(f"{name}: {text}"),
-        firestore=emulators.firestore(),
+        firestore=firestore or emulators.firestore(),
         pubsub=emulators.pubsub(),
         project=project,
-        variables={} if server is None else {variable_name("harbour", "password"): server.password},
+        variables={**(variables or {}), **secrets},
     )
     async with target() as calls:
-        (directory / "resources.json").write_text(resources(database.source, calls.url, project))
+        (directory / "resources.json").write_text(resources(database.source, calls.url, project, hosts))
         await system.start([directory])
         running = Harbour(database, system, calls)
         try:
@@ -244,7 +255,7 @@ async def harbour(directory: Path, said: list[str], server: Server | None = None
             await system.close()
 
 
-def resources(source: dict[str, Any], url: str, project: str) -> str:
+def resources(source: dict[str, Any], url: str, project: str, hosts: int = 2) -> str:
     """The manifests."""
     queries = [
         {
@@ -263,7 +274,8 @@ def resources(source: dict[str, Any], url: str, project: str) -> str:
     collection = {"project": project, "collection": "loads"}
     loads = {"kind": "Firestore", "properties": collection, "queries": {"berth-load": None}}
     reactions.append({"kind": "Reaction", "name": "loads", "spec": loads})
-    documents = [PAIR, {"kind": "Source", "name": "harbour-db", "spec": source}, *queries, *reactions]
+    pair = {"kind": "QueryContainer", "name": "pair", "spec": {"queryHostCount": hosts, **PAIR}}
+    documents = [pair, {"kind": "Source", "name": "harbour-db", "spec": source}, *queries, *reactions]
     return "\n---\n".join(json.dumps({"apiVersion": "v1", **document}) for document in documents)
 
 

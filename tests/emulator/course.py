@@ -1,0 +1,140 @@
+"""A harbour under load, and what must be so after it, whatever happened meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tests.embedded.waiting import eventually
+from tests.emulator.harbour import BERTHS, QUERIES, SHIPS, Harbour
+
+
+class Course:
+    """Writes to the database, follows both queries, and remembers.
+
+    Attributes:
+        seen: By query, the events that a reader of server-sent events has got.
+    """
+
+    def __init__(self, running: Harbour, chance: random.Random) -> None:
+        self.running = running
+        self.seen: dict[str, dict[int, Any]] = {query: {} for query in QUERIES}
+        self._chance = chance
+        self._tasks: list[asyncio.Task[None]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        running = self.running
+        await eventually(running.agrees, "the answers are those of the database", 60)
+        await until(lambda: all(delivered(running, query) for query in QUERIES), "the reaction has begun with the rows there are")
+        self._tasks = [asyncio.create_task(running.follow(query, seen)) for query, seen in self.seen.items()]
+        self._writing = asyncio.create_task(self._load())
+
+    async def rest(self) -> None:
+        """No more is written from now on."""
+        assert self._writing is not None
+        assert not self._writing.done()
+        self._writing.cancel()
+        await asyncio.wait([self._writing])
+
+    async def close(self) -> None:
+        tasks = [*self._tasks, *([self._writing] if self._writing is not None else [])]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _load(self) -> None:
+        chance = self._chance
+        while True:
+            ship = f"ship-{chance.randrange(SHIPS)}"
+            berth = chance.randrange(BERTHS)
+            statements = [f"UPDATE Ship SET draught = {chance.randrange(100)}, berth = {berth} WHERE id = '{ship}'"]
+            if chance.random() < 0.1:
+                statements = [f"DELETE FROM Ship WHERE id = '{ship}'", f"INSERT INTO Ship VALUES ('{ship}', 1, 60)"]
+            await asyncio.to_thread(self.running.database.write, statements)
+            await asyncio.sleep(0.01)  # the load
+
+    async def settled(self, deadline_s: float = 90.0) -> None:
+        """Returns when the answers are the database's, everywhere."""
+        await eventually(self.running.agrees, "the answers are those of the database", deadline_s)
+        await eventually(lambda: kept(self.running), "the collection is the answer", deadline_s)
+
+    async def check(self, *, least: int, repeats: bool = True) -> None:
+        """The tail is without gap, every difference came once under its key, and a reader saw every event once.
+
+        Args:
+            least: So many events there must have been, of each query.
+            repeats: Whether a call may have come again, under its key and with the same content.
+        """
+        running = self.running
+        for query in QUERIES:
+            tail = await running.tail(query)
+            sequences = [event["sequence"] for event in tail]
+            assert sequences == list(range(1, len(tail) + 1))
+            # The reaction began with the rows there were then; every difference since has a key of its own.
+            began = min(int(key.split("/")[2]) for key in delivered(running, query))
+            since = [event for event in tail if event["sequence"] > began]
+            assert len(since) > least
+            wanted = {f"alerts/{query}/{event['sequence']}/{row}": after for event in since for row, after in rows_of(event)}
+            await until(lambda wanted=wanted, query=query: wanted.keys() <= delivered(running, query).keys(), f"calls: {query}")
+            found = delivered(running, query)
+            assert {key: after for key, after in found.items() if int(key.split("/")[2]) > began} == wanted
+            if not repeats:
+                counts = Counter(key for key, _ in running.calls.calls if key.startswith(f"alerts/{query}/"))
+                assert set(counts.values()) == {1}
+            seen = self.seen[query]
+            first = min(seen)
+            last = sequences[-1]
+            await until(
+                lambda seen=seen, first=first, last=last: len(seen) == last - first + 1, f"a reader sees every event: {query}"
+            )
+            assert [seen[number] for number in sequences[first - 1 :]] == tail[first - 1 :]
+
+
+@asynccontextmanager
+async def course(running: Harbour, seed: int) -> AsyncIterator[Course]:
+    """Begins when everything has come to rest."""
+    one = Course(running, random.Random(seed))
+    try:
+        await one.start()
+        yield one
+    finally:
+        await one.close()
+
+
+async def kept(running: Harbour) -> bool:
+    """Whether the collection is equal to the answer."""
+    return await running.loads() == running.direct("berth-load")
+
+
+def rows_of(event: dict[str, Any]) -> list[tuple[str, Any]]:
+    """What an event says of each row: its id, and the row after it."""
+    if event["kind"] != "change":
+        return []
+    added = zip(event["addedRowIds"], event["addedResults"], strict=True)
+    updated = [(item["rowId"], item["after"]) for item in event["updatedResults"]]
+    return [*added, *updated, *((row, None) for row in event["deletedRowIds"])]
+
+
+def delivered(running: Harbour, query: str) -> dict[str, Any]:
+    """By idempotency key; a key that comes again brings the same."""
+    found: dict[str, Any] = {}
+    for key, body in running.calls.calls:
+        if key.startswith(f"alerts/{query}/"):
+            after = body.get("after")
+            assert found.setdefault(key, after) == after
+    return found
+
+
+async def until(condition: Any, what: str, deadline_s: float = 60.0) -> None:
+    """The same as ``eventually`` for what need not be awaited."""
+
+    async def holds() -> bool:
+        return bool(condition())
+
+    await eventually(holds, what, deadline_s)
