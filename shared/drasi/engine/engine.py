@@ -17,7 +17,7 @@ from drasi.engine.groups import Delta
 from drasi.engine.results import Change as RowChange
 from drasi.engine.results import Diff, Row, RowError, difference
 from drasi.engine.running import Interest, Running
-from drasi.engine.snapshot import Chunks, decode_elements, decode_memory, encode_memory
+from drasi.engine.snapshot import Chunks, decode_memory, encode_memory, load_elements
 from drasi.plan.compiled import Compiled
 from drasi.plan.explain import explain
 from drasi.values import Node, Relation
@@ -378,12 +378,7 @@ class Engine:
 
     def load(self, data: bytes) -> None:
         """Puts the elements of a chunk into the graph; before any query is added."""
-        for labels, properties, time, record in decode_elements(data, self.graph):
-            if isinstance(record, NodeRecord):
-                self.graph.set_node(record, labels, properties, time)
-            else:
-                self.graph.set_relation(record, labels, properties, time, record.start, record.end)
-            self._chunks.add(record)
+        self._chunks.add_all(load_elements(data, self.graph))
 
     def memory(self) -> bytes:
         """What the graph cannot give back: the clock, and orders of arrival."""

@@ -6,13 +6,13 @@ snapshot need not be written again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Any
 from zlib import crc32
 
 import msgspec
 
-from drasi.engine.graph import Graph, Labels, NodeRecord, Properties, Record, RelationRecord
+from drasi.engine.graph import Graph, Labels, Record, RelationRecord
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[list[Any]]).decode
@@ -35,10 +35,22 @@ class Chunks:
         self.touch: Callable[[int], None] = lambda chunk: None
 
     def add(self, record: Record) -> None:
+        chunk = record.chunk = self._of(record)
+        self.touch(chunk)
+        self._members[chunk][record] = None
+
+    def add_all(self, records: Sequence[Record]) -> None:
+        """The elements of one chunk, as it was dumped."""
+        if records:
+            chunk = self._of(records[0])
+            self.touch(chunk)
+            for record in records:
+                record.chunk = chunk
+            self._members[chunk].update(dict.fromkeys(records))
+
+    def _of(self, record: Record) -> int:
         source, id_ = record.source.encode("utf-8", "surrogatepass"), record.id.encode("utf-8", "surrogatepass")
-        record.chunk = crc32(id_, crc32(source)) % self.COUNT
-        self.touch(record.chunk)
-        self._members[record.chunk][record] = None
+        return crc32(id_, crc32(source)) % self.COUNT
 
     def discard(self, record: Record) -> None:
         self.touch(record.chunk)
@@ -58,17 +70,24 @@ def _element(record: Record) -> list[Any]:
     return common
 
 
-def decode_elements(data: bytes, graph: Graph) -> Iterator[tuple[Labels, Properties, int, Record]]:
-    for source, id_, labels, properties, time, *ends in _decode(data):
-        record: Record
+def load_elements(data: bytes, graph: Graph) -> list[Record]:
+    """Puts the elements of a chunk into the graph."""
+    records: list[Record] = []
+    # Few combinations of labels, many elements: each is one object.
+    known: dict[Labels, Labels] = {}
+    for source, id_, names, properties, time, *ends in _decode(data):
+        labels = tuple(names)
+        labels = known.setdefault(labels, labels)
         if ends:
-            record = RelationRecord(source, id_)
-            record.start = graph.ghost(ends[0], ends[1])
-            record.end = graph.ghost(ends[2], ends[3])
+            relation = RelationRecord(source, id_)
+            start, end = graph.ghost(ends[0], ends[1]), graph.ghost(ends[2], ends[3])
+            graph.set_relation(relation, labels, properties, time, start, end)
+            records.append(relation)
         else:
-            record = graph.ghost(source, id_)
-            assert isinstance(record, NodeRecord)
-        yield tuple(labels), properties, time, record
+            node = graph.ghost(source, id_)
+            graph.set_node(node, labels, properties, time)
+            records.append(node)
+    return records
 
 
 def encode_memory(clock: int, queries: dict[str, list[Any]]) -> bytes:

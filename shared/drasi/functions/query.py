@@ -11,9 +11,11 @@ from drasi.auth import scopes
 from drasi.environment import Environment
 from drasi.functions.addresses import Addresses
 from drasi.functions.admission import Admission
+from drasi.functions.collection import resting_collector
 from drasi.functions.control import send_control
+from drasi.functions.labels import HeardSnapshots, change_subscription, change_topic
 from drasi.functions.manifest import container
-from drasi.functions.parts import parts_of
+from drasi.functions.parts import Parts, on_parts
 from drasi.messages.control import ControlMessage
 from drasi.web import permissions
 from drasi.web.clock import Clock
@@ -26,18 +28,23 @@ def query_function(environment: Environment) -> ASGIApp:
     """The application of the container that the environment names."""
     admission = Admission(environment, pushed_as=f"{scopes.QUERY_DELIVER}:*")
 
-    async def build() -> ASGIApp:
+    async def build(parts: Parts) -> ASGIApp:
         resource = container(environment)
-        parts = parts_of(environment)
         bus = await parts.bus()
         addresses = Addresses(environment.variables)
-        snapshots = RemoteSnapshots(
+        remote = RemoteSnapshots(
             httpx.AsyncClient(timeout=TIMEOUT),
             lambda source: addresses.of("source", source),
             credentials=admission.shown_as(f"query:{resource.name}"),
         )
+
+        async def hears(source: str, labels: frozenset[str] | None) -> bool:
+            return await parts.hears(change_subscription(resource.name, source), change_topic(source), labels)
+
+        snapshots = HeardSnapshots(remote, hears)
         stores = Stores(resource.name, resource.spec, logs=parts.logs, bus=bus, snapshots=snapshots)
-        await stores.start()
+        with resting_collector():
+            await stores.start()
         app = query_app(stores, attend=parts.attend, metrics=parts.metrics)
         if environment.profile != "embedded":
 
@@ -46,9 +53,9 @@ def query_function(environment: Environment) -> ASGIApp:
 
             clock = Clock({resource.name: stores}, send)
             _running.add(asyncio.create_task(clock.run(), name="clock"))
-        return admission.permitted(app, permissions.query(resource.name))
+        return admission.permitted(parts.watched(app, stores.close), permissions.query(resource.name))
 
-    return admission.served(build, pushed=("/changes", "/control"))
+    return admission.served(on_parts(environment, build), pushed=("/changes", "/control"))
 
 
 _running: set[asyncio.Task[None]] = set()
