@@ -59,6 +59,9 @@ ROWS: dict[str, Sequence[Row]] = {
         ("GET", "/queries/berths/events", _BERTHS),
         ("GET", "/berths", _BERTHS),
         ("GET", "/metrics", _READ),
+        ("GET", "/status", _READ),
+        ("GET", "/dead-letters", _READ),
+        ("POST", "/deprovision", "admin"),
     ],
     "reaction": [
         ("POST", "/results", "reaction:deliver:board"),
@@ -71,6 +74,9 @@ ROWS: dict[str, Sequence[Row]] = {
         ("GET", "/reactions/board/", _BERTHS),
         ("GET", "/reactions/board/api/queries/berths", _BERTHS),
         ("GET", "/metrics", _READ),
+        ("GET", "/status", _READ),
+        ("GET", "/dead-letters", _READ),
+        ("POST", "/deprovision", _WRITE),
     ],
     "management": [
         ("GET", "/swagger-ui/", "-"),

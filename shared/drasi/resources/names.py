@@ -28,7 +28,7 @@ RESERVED_FOR_PATHS: Final = frozenset(
         "console",
         "sign-in",
     }
-    | {"changes", "control", "results"}
+    | {"changes", "control", "results", "status", "dead-letters", "deprovision"}
 )
 """First words of paths: Drasi reads a query's result at ``/{id}``, so no query may have one of them as its name."""
 

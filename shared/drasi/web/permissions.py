@@ -21,6 +21,8 @@ Reads = Callable[[str, bytes], Collection[str] | None]
 """Of a reaction: path below it and query string → the queries whose rows the answer may hold; None: all of the reaction's."""
 
 _READING: Final = ("GET", "HEAD")
+_STANDING: Final = ("/metrics", "/status", "/dead-letters")
+"""How a function is: of no one query."""
 
 
 def management(scope: Scope) -> Needed:
@@ -48,7 +50,7 @@ def query(container: str) -> Needs:
     def needs(scope: Scope) -> Needed:
         if scope["type"] == "http" and scope["method"] == "POST":
             return Needed((f"{scopes.QUERY_DELIVER}:{container}",)) if scope["path"] in ("/changes", "/control") else ADMIN
-        return READ if scope["path"] == "/metrics" else answers(scope)
+        return READ if scope["path"] in _STANDING else answers(scope)
 
     return needs
 
@@ -87,19 +89,22 @@ def reaction(name: str, queries: Collection[str], reads: Reads) -> Needs:
     def needs(scope: Scope) -> Needed:
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in ("/", "/results"):
             return deliver
-        if scope["path"] == "/metrics" and _reads(scope):
-            return READ
+        if scope["path"] in _STANDING:
+            return READ if _reads(scope) else ADMIN
+        if scope["path"] == "/deprovision":
+            return WRITE
         return rows(queries, reads(_below(scope["path"], f"/reactions/{name}"), scope.get("query_string", b"")))
 
     return needs
 
 
 def rows(queries: Collection[str], wanted: Collection[str] | None) -> Needed:
-    """Of an answer with rows of ``wanted`` (None: all of ``queries``); with none, whoever may read any of them may have it."""
+    """Of an answer with rows of ``wanted`` (None: all of ``queries``); with none, whoever may read any of them may have it.
+    A reaction without queries has nothing that anybody could have been allowed."""
     names = queries if wanted is None else wanted
     if names:
         return Needed(tuple(_of_queries(names)))
-    return Needed(some=tuple(_of_queries(queries)))
+    return Needed(some=tuple(_of_queries(queries))) if queries else ADMIN
 
 
 def _query(name: str) -> Needed:
