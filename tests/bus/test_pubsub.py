@@ -279,6 +279,47 @@ async def test_settled_is_seen_by_the_instance_that_did_not_get_the_marker(world
         await other.close()
 
 
+async def test_whoever_gets_the_marker_makes_the_change_also_if_another_process_subscribed(world: PubSubWorld) -> None:
+    """Management subscribes; the function that is pushed to has never heard of the subscription."""
+    function = PubSubBus(PubSubClient(world.project, emulator=world.host))
+    receiver = Receiver()
+    endpoints = LocalEndpoints()
+    url = (await endpoints.open(SUBSCRIPTION, function.attend(receiver))).url
+    management = PubSubBus(PubSubClient(world.project, emulator=world.host), FunctionEndpoints(lambda _: Endpoint(url)))
+    try:
+        await want(management, Receiver(), "Ship")
+        receiver.gate.clear()
+        await publish(management, "1")
+        await receiver.until(lambda: receiver.texts == ["1"])
+        assert await management.hears(SUBSCRIPTION, TOPIC, ["Ship"])
+        for labels in (["Ship", "Berth"], ["Ship", "Berth", "Tug"], ["Berth", "Tug"]):
+            await want(management, Receiver(), *labels)
+        assert not await management.hears(SUBSCRIPTION, TOPIC, ["Berth"])
+        await publish(management, "2")
+        receiver.gate.set()
+        await management.settled(SUBSCRIPTION)
+        assert await management.hears(SUBSCRIPTION, TOPIC, ["Berth", "Tug"])
+        assert not await management.hears(SUBSCRIPTION, TOPIC, ["Ship"])
+        assert not await management.hears(SUBSCRIPTION, TOPIC, None)
+        await receiver.until_acknowledged("1", "2")
+        assert list(dict.fromkeys(receiver.texts)) == ["1", "2"]
+        assert await world.ids() == [f"{SUBSCRIPTION}~4"]
+    finally:
+        await endpoints.close()
+        await management.close()
+        await function.close()
+
+
+async def test_a_filter_that_lets_through_more_is_replaced_only_if_it_is_to_be_narrow(world: PubSubWorld) -> None:
+    receiver = Receiver()
+    await want(world.bus, receiver, "Ship", "Berth")
+    await world.bus.subscribe(SUBSCRIPTION, TOPIC, receiver, labels=["Ship"], ordering_key="harbour-db", narrow=False)
+    assert await world.ids() == [SUBSCRIPTION]
+    await want(world.bus, receiver, "Ship")
+    await world.bus.settled(SUBSCRIPTION)
+    assert (await world.get(f"{SUBSCRIPTION}~2")).filter == SHIPS
+
+
 async def test_unsubscribing_removes_every_generation_also_for_a_process_that_never_subscribed(world: PubSubWorld) -> None:
     receiver = Receiver()
     receiver.gate.clear()
@@ -311,7 +352,7 @@ async def test_a_marker_that_cannot_be_followed_comes_again(world: PubSubWorld) 
     await world.bus._client.close()
     world.bus._client.emulator = "127.0.0.1:1"
     world.bus._client.retry = world.bus._client.retry.with_timeout(0.01)
-    assert await attended(Message(b"[]", {RETIRES: SUBSCRIPTION})) == 503
+    assert await attended(Message(b"[]", {RETIRES: SUBSCRIPTION}, subscription=world.path(SUBSCRIPTION))) == 503
     assert receiver.seen == []
 
 

@@ -19,7 +19,7 @@ from drasi.messages.envelope import Message, encode_push
 from drasi.sources.function import SourceFunction
 from drasi.sources.mappings import InvalidMapping
 from drasi.sources.port import OriginUnavailable
-from drasi.sources.pubsub import KIND, BadMessage, MessageReader, NotReachable, PubSubSource
+from drasi.sources.pubsub import KIND, UPKEEP_S, BadMessage, MessageReader, NotReachable, PubSubSource
 from drasi.sources.state import MemoryState
 from tests.emulator import emulators
 from tests.sources.pushing import NOW, Pushing
@@ -278,3 +278,24 @@ async def test_without_a_project_it_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
     with pytest.raises(OriginUnavailable, match="in which project"):
         await source({"topic": "ships", "nodeLabel": "Ship"}, Endpoint("http://127.0.0.1:9/push")).start()
+
+
+async def test_the_endpoint_s_token_is_renewed_while_it_runs(project: Project) -> None:
+    numbers = itertools.count(1)
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            raise BusUnavailable("enough")
+
+    properties = {"project": project.name, "topic": "ships", "nodeLabel": "Ship"}
+    one = source(properties, Endpoint("unused"))
+    one.context.push_endpoint = lambda route: Endpoint(f"http://127.0.0.1:9{route}?token={next(numbers)}")
+    one.context.sleep = sleep
+    await one.start()
+    with pytest.raises(BusUnavailable, match="enough"):
+        await one.run()
+    assert slept == [UPKEEP_S] * 3
+    made = await project.client.subscriber.get_subscription(subscription=f"projects/{project.name}/subscriptions/drasi-src")
+    assert made.push_config.push_endpoint == "http://127.0.0.1:9/push?token=3"

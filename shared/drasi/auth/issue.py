@@ -51,7 +51,7 @@ class TokenIssuer:
         self._store = store
         self._new_id = installation
         self._now = now
-        self._kept: dict[tuple[str, frozenset[str], str], tuple[str, Token]] = {}
+        self._kept: dict[tuple[str, frozenset[str], str, int], tuple[str, Token]] = {}
 
     def ring(self) -> KeyRing:
         """The ring as it is now."""
@@ -99,9 +99,13 @@ class TokenIssuer:
 
     def between_functions(self, subject: str, scope: Iterable[str], audience: str = "") -> str:
         """A token that one function shows to another, kept until shortly before it ends or its key is replaced."""
-        asked = (subject, frozenset(scope), audience)
+        return self.kept(subject, scope, ttl_s=BETWEEN_FUNCTIONS_S, renewed_before_s=_RENEWED_BEFORE_S, audience=audience)
+
+    def kept(self, subject: str, scope: Iterable[str], *, ttl_s: int, renewed_before_s: int, audience: str = "") -> str:
+        """The same token again, until it ends in less than ``renewed_before_s`` or its key is replaced."""
+        asked = (subject, frozenset(scope), audience, ttl_s)
         kid = self.ring().current.kid
         kept = self._kept.get(asked)
-        if kept is None or kept[0] != kid or kept[1].expires - self._now() < _RENEWED_BEFORE_S:
-            kept = self._kept[asked] = (kid, self.issue(subject, asked[1], ttl_s=BETWEEN_FUNCTIONS_S, audience=audience))
+        if kept is None or kept[0] != kid or kept[1].expires - self._now() < renewed_before_s:
+            kept = self._kept[asked] = (kid, self.issue(subject, asked[1], ttl_s=ttl_s, audience=audience))
         return kept[1].text

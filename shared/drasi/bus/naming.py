@@ -8,6 +8,8 @@ from collections.abc import Iterable
 LARGEST_FILTER = 256
 """Bytes that Pub/Sub takes; a filter can never be changed."""
 
+_LABEL = re.compile(r'attributes:"label\.((?:[^"\\]|\\.)*)"', re.DOTALL)
+_OURS = re.compile(r"[^.~]+\.(control|[^.~]+\.(changes|results))(~\d+)?")
 _VALID = re.compile(r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
 
 
@@ -21,6 +23,11 @@ def valid_id(name: str) -> str:
         if _VALID.fullmatch(candidate):
             return candidate
     raise ValueError(f"'{name}' cannot name a topic or subscription of Pub/Sub")
+
+
+def between_functions(identity: str) -> bool:
+    """Whether a subscription of this id is one of ours from function to function: changes, control messages or results."""
+    return _OURS.fullmatch(identity) is not None
 
 
 def generation_id(subscription: str, generation: int) -> str:
@@ -40,6 +47,12 @@ def generation_of(subscription: str, identity: str) -> int | None:
     return int(number) if number != identity and number.isdecimal() else None
 
 
+def base_of(identity: str) -> str:
+    """The id of the first generation of the subscription that ``identity`` is a generation of."""
+    name, tilde, number = identity.rpartition("~")
+    return name if tilde and number.isdecimal() else identity
+
+
 def label_filter(labels: Iterable[str]) -> str:
     """What lets through the messages that carry one of the labels; empty (everything) when it does not fit.
 
@@ -49,6 +62,21 @@ def label_filter(labels: Iterable[str]) -> str:
     """
     text = " OR ".join(f"attributes:{_quoted(f'label.{label}')}" for label in (*sorted(set(labels)), "*"))
     return text if len(text.encode()) <= LARGEST_FILTER else ""
+
+
+def lets_through(message_filter: str, labels: Iterable[str] | None) -> bool:
+    """Whether a filter of ours lets through the messages of each of these labels (None: whatever labels they have).
+
+    Examples:
+        >>> lets_through(label_filter(["Ship", "Berth"]), ["Ship"])
+        True
+    """
+    if not message_filter:
+        return True
+    if labels is None:
+        return False
+    found = {re.sub(r"\\(.)", r"\1", text) for text in _LABEL.findall(message_filter)}
+    return found.issuperset(labels)
 
 
 def _quoted(text: str) -> str:

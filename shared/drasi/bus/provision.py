@@ -48,6 +48,10 @@ class Generation:
     filter: str
     endpoint: Endpoint | None
 
+    @property
+    def id(self) -> str:
+        return self.path.rpartition("/")[2]
+
 
 class Provisioner:
     """Makes and changes them.
@@ -87,6 +91,10 @@ class Provisioner:
             self._topics.discard(path)
             _log.warning("topic %s is gone, and what its subscriptions held; it is made again", path)
 
+    def forget(self) -> None:
+        """Pub/Sub came back empty."""
+        self._topics.clear()
+
     async def generations(self, subscription: str, topic: str) -> list[Generation]:
         """The generations of a subscription there are on its topic, oldest first."""
         found = []
@@ -101,16 +109,27 @@ class Provisioner:
             raise unavailable(f"cannot read the subscriptions of {self.topic_path(topic)}", error) from error
         return [generation for generation in made if generation is not None]
 
+    async def topic_of(self, identity: str) -> str | None:
+        """The full name of the topic that a subscription is on; None: it is not there."""
+        try:
+            there = await self._there(self._path(identity))
+        except ERRORS as error:
+            raise unavailable(f"cannot read {self._path(identity)}", error) from error
+        return None if there is None or there.topic == _DELETED_TOPIC else there.topic
+
     async def all_paths(self, subscription: str) -> list[str]:
         """The generations there are, on whatever topic."""
+        return [path for path in await self.paths() if generation_of(subscription, path.rpartition("/")[2]) is not None]
+
+    async def paths(self) -> list[str]:
+        """All subscriptions of the project."""
         project = f"projects/{self._client.project}"
         try:
-            paths = [
+            return [
                 one.name async for one in await self._client.subscriber.list_subscriptions(project=project, **self._client.call())
             ]
         except ERRORS as error:
             raise unavailable("cannot read the project's subscriptions", error) from error
-        return [path for path in paths if generation_of(subscription, path.rpartition("/")[2]) is not None]
 
     async def make(
         self,

@@ -11,7 +11,7 @@ from typing import Final
 
 from drasi.bus.endpoint import Endpoint, Endpoints
 from drasi.bus.metering import Meter
-from drasi.bus.naming import generation_of, label_filter
+from drasi.bus.naming import base_of, label_filter, lets_through, valid_id
 from drasi.bus.port import LARGEST_MESSAGE, MOST_ATTRIBUTES, Deliver, MessageTooLarge
 from drasi.bus.provision import EMULATOR_RETENTION, Generation, Policy, Provisioner
 from drasi.bus.pubsub_client import PubSubClient
@@ -26,6 +26,8 @@ _log = logging.getLogger("drasi.bus")
 
 RETIRES: Final = "drasi-retires"
 """Attribute of a marker: the subscription that ends when it delivers it."""
+FOLLOWS: Final = "drasi-follows"
+"""Attribute of the same marker: the one that goes on in its place, which was there before the marker."""
 _LOOK_S = 1.0
 
 
@@ -82,6 +84,7 @@ class PubSubBus:
         durable: bool = True,
         labels: Collection[str] | None = None,
         ordering_key: str = "",
+        narrow: bool = True,
     ) -> None:
         """See ``Bus``.
 
@@ -90,6 +93,7 @@ class PubSubBus:
                 of the subscription that is there, a second one collects what they ask for until the old one has delivered
                 everything before it (wire.md section 1.2); ``settled`` says when.
             ordering_key: Of the topic's messages (the source's id), with ``labels``: a marker must come behind them.
+            narrow: Whether a subscription that lets through more than these labels is replaced, too.
 
         Raises:
             ValueError: There is a subscription of this name to another topic; ``labels`` without ``ordering_key``.
@@ -105,12 +109,21 @@ class PubSubBus:
         wanted = "" if labels is None else label_filter(labels)
         await self._provisioner.make_topic(topic)
         there = await self._provisioner.generations(subscription, topic)
-        if not there or there[-1].filter != wanted:
+        fits = bool(there) and (there[-1].filter == wanted or (not narrow and lets_through(there[-1].filter, labels)))
+        if not fits:
             number = there[-1].number + 1 if there else 1
             await self._provisioner.make(subscription, topic, number, wanted, None if there else endpoint)
             there = await self._provisioner.generations(subscription, topic)
-        self._subscribed[subscription] = _Subscribed(topic, endpoint, ordering_key, settled)
-        await self._arrange(subscription, there)
+        known = self._subscribed[subscription] = _Subscribed(topic, endpoint, ordering_key, settled)
+        await self._arrange(subscription, known, there)
+
+    async def hears(self, subscription: str, topic: str, labels: Collection[str] | None) -> bool:
+        """Whether a subscription delivers messages of each of these labels, and will also when its filter is replaced.
+
+        Until it does, changes of labels that are new may be dropped by the watermark: a snapshot of them is to be read after it.
+        """
+        there = await self._provisioner.generations(subscription, topic)
+        return bool(there) and all(lets_through(generation.filter, labels) for generation in there)
 
     async def settled(self, subscription: str) -> None:
         """Returns when one subscription delivers all that the labels of the last ``subscribe`` ask for.
@@ -136,13 +149,12 @@ class PubSubBus:
                 attributes = {name: value for name, value in message.attributes.items() if name != KEY}
                 message = replace(message, attributes=attributes, ordering_key=key)
             self.meter.push(message)
-            retired = message.attributes.get(RETIRES)
-            if retired is None:
+            if RETIRES not in message.attributes:
                 return await deliver(message)
             try:
-                await self._retire(retired)
+                await self._retire(message)
             except DrasiError as error:
-                _log.warning("subscription %s cannot be ended yet: %s", retired, error.message)
+                _log.warning("subscription %s cannot be ended yet: %s", message.attributes[RETIRES], error.message)
                 return 503
             return 204
 
@@ -174,36 +186,60 @@ class PubSubBus:
         await self._publisher.close(drain_s)
         await self._client.close()
 
-    async def _arrange(self, subscription: str, there: Sequence[Generation]) -> None:
+    async def _arrange(self, subscription: str, known: _Subscribed, there: Sequence[Generation]) -> None:
         """The oldest generation delivers; those behind it collect until a marker says that it has delivered what they lack."""
-        known = self._subscribed[subscription]
-        oldest, *others = there
-        await self._provisioner.adjust(oldest, known.endpoint)
-        for other in others:
-            await self._provisioner.adjust(other, None)
-        if others:
+        while there:
+            oldest, *others = there
+            await self._provisioner.adjust(oldest, known.endpoint)
+            for other in others:
+                # One that has an endpoint got it from a marker that came through the oldest one: whoever followed it is not done.
+                # One without may be getting it this very moment.
+                if other.endpoint is not None:
+                    await self._provisioner.adjust(other, known.endpoint)
+            if not others:
+                known.settled.set()
+                return
             known.settled.clear()
-            # Every filter lets it through, and no container takes it for the marker of a snapshot.
-            change = SourceChange("u", Payload(Origin("Drasi", "node", 0), after=Element("", [])))
-            attributes = {"drasi-type": "marker", "label.*": "1", RETIRES: oldest.path.rpartition("/")[2]}
-            data = b"[" + change_messages.encode(change) + b"]"
-            await self.publish(known.topic, data, attributes=attributes, ordering_key=known.ordering_key)
-        else:
-            known.settled.set()
+            await self._mark(known.topic, known.ordering_key, there)
+            there = await self._provisioner.generations(subscription, known.topic)
+            if there and there[0].number == oldest.number:
+                # It was there after the marker was, so it delivers it.
+                return
 
-    async def _retire(self, identity: str) -> None:
-        """A marker has come: what collects behind the subscription it names goes on in its place.
+    async def _mark(self, topic: str, ordering_key: str, there: Sequence[Generation]) -> None:
+        """Publishes a marker: when the oldest generation delivers it, the newest has everything that comes behind it."""
+        # Every filter lets it through, and no container takes it for the marker of a snapshot.
+        change = SourceChange("u", Payload(Origin("Drasi", "node", 0), after=Element("", [])))
+        attributes = {"drasi-type": "marker", "label.*": "1", RETIRES: there[0].id, FOLLOWS: there[-1].id}
+        data = b"[" + change_messages.encode(change) + b"]"
+        await self.publish(topic, data, attributes=attributes, ordering_key=ordering_key)
+
+    async def _retire(self, message: Message) -> None:
+        """A marker has come: the generation it names goes on in place of the one that delivers it.
 
         Before the marker is acknowledged, so that the old one delivers nothing behind it; and the new one gets the endpoint first,
         so that at every instant one has it. The marker comes to every subscription of the topic, and again: then there is nothing
-        to do.
+        to do. All that is needed is read from Pub/Sub, because whoever gets the marker need not have subscribed.
         """
+        identity = message.attributes[RETIRES]
+        if message.subscription.rpartition("/")[2] != identity:
+            return
         async with self._retiring:
-            for subscription, known in list(self._subscribed.items()):
-                if generation_of(subscription, identity) is None:
-                    continue
-                there = await self._provisioner.generations(subscription, known.topic)
-                if len(there) > 1 and there[0].path.rpartition("/")[2] == identity:
-                    await self._provisioner.adjust(there[1], known.endpoint)
-                    await self._provisioner.delete(there[0].path)
-                    await self._arrange(subscription, there[1:])
+            topic = await self._provisioner.topic_of(identity)
+            if topic is None:
+                return
+            there = await self._provisioner.generations(base_of(identity), topic)
+            ids = [generation.id for generation in there]
+            if ids[:1] != [identity] or message.attributes.get(FOLLOWS) not in ids[1:]:
+                return
+            behind = ids.index(message.attributes[FOLLOWS])
+            await self._provisioner.adjust(there[behind], there[0].endpoint)
+            # The one that delivers the marker is the last: until it is gone, the marker comes again.
+            for generation in reversed(there[:behind]):
+                await self._provisioner.delete(generation.path)
+            there = await self._provisioner.generations(base_of(identity), topic)
+            if len(there) > 1:
+                await self._mark(topic, message.ordering_key, there)
+            for name, known in self._subscribed.items():
+                if len(there) == 1 and valid_id(name) == base_of(identity):
+                    known.settled.set()

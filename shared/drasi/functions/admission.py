@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 from drasi.auth.issue import LONGEST_S
 from drasi.bus.endpoint import Endpoint
 from drasi.environment import Environment
-from drasi.web.access import ASK_AN_ADMINISTRATOR, KEYS_FILE, Access, auth_wanted, protected
+from drasi.web.access import ASK_AN_ADMINISTRATOR, KEYS_FILE, Access, AccessNotConfigured, auth_wanted, protected
 from drasi.web.authentication import Needs, Permitted
 from drasi.web.bearer import PARAMETER
 from drasi.web.guard import Guard
@@ -24,6 +24,9 @@ class Admission:
     Args:
         environment: See ``drasi.web.access`` for its variables.
         pushed_as: The scope of the service account that Pub/Sub pushes as; empty: nobody pushes here.
+
+    Raises:
+        AccessNotConfigured
     """
 
     def __init__(self, environment: Environment, *, pushed_as: str = "") -> None:
@@ -33,6 +36,9 @@ class Admission:
         if auth_wanted(self._variables):
             granted = [pushed_as] if pushed_as else []
             self.access = Access(self._variables, default_keys=environment.state / KEYS_FILE, pushed_as=granted)
+        elif environment.profile == "cluster":
+            # A sidecar hands on to loopback what came from anywhere.
+            raise AccessNotConfigured("in a cluster tokens are always checked", hint="unset DRASI_INSECURE_NO_AUTH")
 
     def served(self, build: Callable[[], Awaitable[ASGIApp]], *, pushed: Sequence[str] = ()) -> ASGIApp:
         """The application, begun by whoever needs it first, behind the guard.
@@ -42,7 +48,7 @@ class Admission:
         """
         app = Lazy(build)
         if self.access is None:
-            return Guard(app, loopback_only=False)
+            return Guard(app)
         return protected(app, self.access.verifier, pushed=pushed if self._emulated else ())
 
     def permitted(self, app: ASGIApp, needs: Needs) -> ASGIApp:
@@ -65,6 +71,7 @@ class Admission:
         if account and not self._emulated:
             return Endpoint(url, account, self._variables.get("DRASI_PUSH_AUDIENCE", ""))
         if self._emulated and self.access is not None and self.access.issuer is not None:
-            token = self.access.issuer.issue("pubsub", [scope], ttl_s=LONGEST_S)
-            return Endpoint(f"{url}?{PARAMETER}={quote(token.text)}")
+            # Whoever asks again in good time has always one that lives.
+            token = self.access.issuer.kept("pubsub", [scope], ttl_s=LONGEST_S, renewed_before_s=LONGEST_S * 3 // 4)
+            return Endpoint(f"{url}?{PARAMETER}={quote(token)}")
         return Endpoint(url)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from prometheus_client.metrics_core import Metric
@@ -33,6 +33,9 @@ class FileParts:
 
     def attend(self, deliver: Deliver) -> Deliver:
         return deliver
+
+    async def hears(self, subscription: str, topic: str, labels: Collection[str] | None) -> bool:
+        return True
 
     async def source_state(self, name: str) -> State:
         return await FileState.open(await self._file(), name)

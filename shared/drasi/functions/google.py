@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from prometheus_client.metrics_core import Metric
 
 from drasi.bus.endpoint import Endpoints
-from drasi.bus.port import Bus, Deliver
+from drasi.bus.port import Deliver
 from drasi.bus.pubsub import PubSubBus
 from drasi.bus.pubsub_client import PubSubClient
 from drasi.environment import Environment
@@ -39,11 +39,14 @@ class GoogleParts:
         self._bus = PubSubBus(PubSubClient.of(project, variables), endpoints)
         self.logs: Logs = FirestoreLogs(self._firestore)
 
-    async def bus(self) -> Bus:
+    async def bus(self) -> PubSubBus:
         return self._bus
 
     def attend(self, deliver: Deliver) -> Deliver:
         return self._bus.attend(deliver)
+
+    async def hears(self, subscription: str, topic: str, labels: Collection[str] | None) -> bool:
+        return await self._bus.hears(subscription, topic, labels)
 
     async def source_state(self, name: str) -> State:
         return FirestoreSourceState(self._firestore, name)

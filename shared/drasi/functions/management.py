@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 import httpx
+import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from drasi.embedded.console import console_app
 from drasi.embedded.router import with_headers
 from drasi.embedded.system import EmbeddedSystem
 from drasi.environment import Environment
+from drasi.errors import DrasiError
 from drasi.functions.addresses import Addresses
 from drasi.functions.admission import Admission
 from drasi.functions.reaction import QueryPlaces
-from drasi.functions.runtime import FunctionsRuntime, PushEndpoints
+from drasi.functions.runtime import UPKEEP_S, FunctionsRuntime, PushEndpoints
 from drasi.resources.resource import Resource
 from drasi.resources.secrets import LocalSecrets
 from drasi.web import permissions
@@ -21,6 +26,8 @@ from drasi.web.installation import Installation
 from drasi.web.management import management_app
 from drasi.web.remote import TIMEOUT, RemoteReader
 from drasi.web.startup import Lazy
+
+_log = structlog.get_logger("drasi.management")
 
 
 def management_function(environment: Environment) -> ASGIApp:
@@ -79,11 +86,28 @@ def _of_functions(environment: Environment) -> ASGIApp:
         )
         installation = Installation(store, runtime, LocalSecrets(environment.state), profile=environment.profile)
         await installation.restore()
+        _running.add(asyncio.create_task(upkeep(installation, runtime), name="upkeep"))
         issuer = admission.access.issuer if admission.access is not None else None
         app = _Routed(management_app(installation, issuer), console_app(installation))
         return admission.permitted(app, permissions.management)
 
     return admission.served(build)
+
+
+async def upkeep(
+    installation: Installation, runtime: FunctionsRuntime, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> None:
+    """Looks after subscriptions, for ever: what fails is done the next time."""
+    while True:
+        await sleep(UPKEEP_S)
+        try:
+            await installation.between_changes(runtime.renew)
+        except DrasiError as error:
+            _log.warning("subscriptions could not be looked after", code=error.code, error=error.message)
+
+
+_running: set[asyncio.Task[None]] = set()
+"""The framework has no lifespan: what runs beside the requests ends with the process."""
 
 
 class _Routed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from prometheus_client.metrics_core import Metric
@@ -29,6 +29,10 @@ class Parts(Protocol):
 
     def attend(self, deliver: Deliver) -> Deliver:
         """``deliver`` as pushes are to reach it: without what is the bus's own."""
+        ...
+
+    async def hears(self, subscription: str, topic: str, labels: Collection[str] | None) -> bool:
+        """Whether a subscription lets through messages of each of these labels (None: all messages)."""
         ...
 
     async def source_state(self, name: str) -> State: ...

@@ -10,9 +10,9 @@ a crash takes away the same.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol
 
 import httpx
 import msgspec
@@ -20,10 +20,11 @@ import structlog
 
 from drasi.auth import scopes
 from drasi.bus.endpoint import Endpoint
-from drasi.bus.port import Bus
+from drasi.bus.port import Bus, Deliver
 from drasi.errors import DrasiError
 from drasi.functions.addresses import Addresses, Place
 from drasi.functions.control import send_control
+from drasi.functions.labels import change_subscription, change_topic, wanted_labels
 from drasi.messages.control import ControlMessage
 from drasi.messages.envelope import Message
 from drasi.messages.reading import QueryNotFound, QueryReader
@@ -34,6 +35,7 @@ from drasi.web.remote import Credentials
 
 PATIENCE: Final = httpx.Timeout(5.0, connect=1.0)
 """Of a request for the status: a page waits for it."""
+UPKEEP_S: Final = 300.0
 _ENDING = httpx.Timeout(60.0, connect=2.0)
 _PLACES: Final[Mapping[str, Place]] = {SOURCE: "source", QUERY_CONTAINER: "container", REACTION: "reaction"}
 
@@ -45,6 +47,22 @@ class FunctionUnreachable(DrasiError):
 
     code: ClassVar[str] = "FunctionUnreachable"
     retryable: ClassVar[bool] = True
+
+
+class FilteringBus(Bus, Protocol):
+    """A bus whose subscriptions may let through the messages of some labels only (``PubSubBus``)."""
+
+    async def subscribe(
+        self,
+        subscription: str,
+        topic: str,
+        deliver: Deliver,
+        *,
+        durable: bool = True,
+        labels: Collection[str] | None = None,
+        ordering_key: str = "",
+        narrow: bool = True,
+    ) -> None: ...
 
 
 class PushEndpoints:
@@ -68,7 +86,12 @@ class PushEndpoints:
 
 @dataclass(frozen=True, slots=True)
 class _Subscription:
-    """One that there is to be: ``path`` of the function at ``place`` takes it."""
+    """One that there is to be: ``path`` of the function at ``place`` takes it.
+
+    Attributes:
+        labels: Of the messages it lets through; None: all.
+        ordering_key: Of the messages of a topic with labels.
+    """
 
     name: str
     topic: str
@@ -76,6 +99,8 @@ class _Subscription:
     function: str
     path: str
     scope: str
+    labels: frozenset[str] | None = None
+    ordering_key: str = ""
 
 
 class FunctionsRuntime:
@@ -94,7 +119,7 @@ class FunctionsRuntime:
     def __init__(
         self,
         store: ResourceStore,
-        bus: Bus,
+        bus: FilteringBus,
         endpoints: PushEndpoints,
         addresses: Addresses,
         *,
@@ -124,7 +149,9 @@ class FunctionsRuntime:
         if resource.kind == QUERY_CONTAINER:
             await self._subscribe(_control(resource.name))
         elif resource.kind == CONTINUOUS_QUERY:
-            await self._arrange_changes(resource)
+            # The container still follows what the version before wanted, so nothing is taken away until it is told.
+            for subscription in _changes(resource, await self._queries(resource)):
+                await self._subscribe(subscription, narrow=False)
         elif resource.kind == REACTION:
             wanted = [] if resource.stopped else _results(resource)
             await self._arrange(wanted, await self._earlier(resource, _results))
@@ -149,6 +176,21 @@ class FunctionsRuntime:
                 )
             for container in await self._store.of_kind(QUERY_CONTAINER):
                 await self.control(container.name, ControlMessage(kind="forget", source=name, elements=force))
+
+    async def renew(self) -> None:
+        """Makes sure of every subscription: its endpoint has a token that lives, and a filter that is being replaced gets on.
+
+        Raises:
+            BusUnavailable, StoreUnavailable: Not all of them could be looked at.
+        """
+        queries = await self._store.of_kind(CONTINUOUS_QUERY)
+        wanted = [_control(container.name) for container in await self._store.of_kind(QUERY_CONTAINER)]
+        for query in queries:
+            wanted += _changes(query, queries)
+        for reaction in await self._store.of_kind(REACTION):
+            wanted += [] if reaction.stopped else _results(reaction)
+        for subscription in {each.name: each for each in wanted}.values():
+            await self._subscribe(subscription, narrow=False)
 
     async def status(self, kind: str, name: str) -> Mapping[str, Any]:
         try:
@@ -182,6 +224,10 @@ class FunctionsRuntime:
 
     async def control(self, container: str, message: ControlMessage) -> None:
         await send_control(self._bus, container, message)
+        if message.kind == "configure":
+            query = await self._store.get(CONTINUOUS_QUERY, str(message.queryId))
+            if query is not None:
+                await self._arrange_changes(query)
 
     async def explain(self, container: str, query: str) -> str:
         answer = await self._request("GET", "container", container, f"/queries/{query}/explain", PATIENCE)
@@ -189,14 +235,22 @@ class FunctionsRuntime:
 
     # subscriptions
 
+    async def _queries(self, query: Resource, *, removed: bool = False) -> list[Resource]:
+        """All there are, and this one as it is to be."""
+        others = [each for each in await self._store.of_kind(CONTINUOUS_QUERY) if each.name != query.name]
+        return others if removed else [*others, query]
+
     async def _arrange_changes(self, query: Resource, *, removed: bool = False) -> None:
-        """Each container hears of the sources of its queries, and of no others."""
-        queries = [each for each in await self._store.of_kind(CONTINUOUS_QUERY) if each.name != query.name]
-        if not removed:
-            queries.append(query)
-        wanted = {subscription.name: subscription for each in queries for subscription in _changes(each)}
-        earlier = [*_changes(query), *await self._earlier(query, _changes)]
-        await self._arrange([] if removed else _changes(query), [each for each in earlier if each.name not in wanted])
+        """Each container hears of the sources of its queries, and of no others; of a source, what its queries want."""
+        queries = await self._queries(query, removed=removed)
+        versions = [query, *await self._store.versions(query.kind, query.name)]
+        names = {subscription.name for version in versions for subscription in _changes(version, ())}
+        wanted = {subscription.name: subscription for each in queries for subscription in _changes(each, queries)}
+        for name in sorted(names):
+            if name in wanted:
+                await self._subscribe(wanted[name])
+            else:
+                await self._bus.unsubscribe(name)
 
     async def _earlier(self, resource: Resource, of: Callable[[Resource], list[_Subscription]]) -> list[_Subscription]:
         """What the resource's versions before asked for."""
@@ -210,10 +264,17 @@ class FunctionsRuntime:
         for name in sorted({subscription.name for subscription in earlier} - names):
             await self._bus.unsubscribe(name)
 
-    async def _subscribe(self, subscription: _Subscription) -> None:
+    async def _subscribe(self, subscription: _Subscription, *, narrow: bool = True) -> None:
         url = self._addresses.of(subscription.place, subscription.function) + subscription.path
         self._endpoints.note(subscription.name, self._endpoint(url, subscription.scope))
-        await self._bus.subscribe(subscription.name, subscription.topic, _taken_by_its_function)
+        await self._bus.subscribe(
+            subscription.name,
+            subscription.topic,
+            _taken_by_its_function,
+            labels=subscription.labels,
+            ordering_key=subscription.ordering_key,
+            narrow=narrow,
+        )
 
     # functions
 
@@ -248,12 +309,21 @@ def _control(container: str) -> _Subscription:
     return _Subscription(f"{container}.control", f"{container}-control", "container", container, "/control", scope)
 
 
-def _changes(query: Resource) -> list[_Subscription]:
+def _changes(query: Resource, queries: Sequence[Resource]) -> list[_Subscription]:
+    """Those of a query's container to its sources, with the labels that ``queries`` want."""
     container = container_of(query)
     scope = f"{scopes.QUERY_DELIVER}:{container}"
-    # A point is in no resource's name, so no two subscriptions have one name.
     return [
-        _Subscription(f"{container}.{source}.changes", f"{source}-change", "container", container, "/changes", scope)
+        _Subscription(
+            change_subscription(container, source),
+            change_topic(source),
+            "container",
+            container,
+            "/changes",
+            scope,
+            wanted_labels(queries, container, source),
+            source,
+        )
         for source in sources_of(query)
     ]
 

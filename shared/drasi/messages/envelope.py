@@ -10,13 +10,18 @@ import msgspec
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a topic. ``message_id`` is never an identity: a republished message has another one."""
+    """One message of a topic. ``message_id`` is never an identity: a republished message has another one.
+
+    Attributes:
+        subscription: Which one delivers it, by its full name; empty where it was not pushed.
+    """
 
     data: bytes
     attributes: dict[str, str] = field(default_factory=dict)
     ordering_key: str = ""
     message_id: str = ""
     publish_time: str = ""
+    subscription: str = field(default="", compare=False)
 
 
 class _Inner(msgspec.Struct):
@@ -58,6 +63,7 @@ def decode_push(body: bytes) -> tuple[Message, str]:
         ordering_key=inner.orderingKey,
         message_id=inner.messageId or inner.message_id,
         publish_time=inner.publishTime or inner.publish_time,
+        subscription=envelope.subscription,
     )
     return message, envelope.subscription
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 PARTITION: Final = "@element"
 ROUTE: Final = "/push"
+UPKEEP_S: Final = 300.0
 _LARGEST_BODY = LARGEST_MESSAGE * 4 // 3 + 100_000
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -87,6 +88,12 @@ class PubSubSource(PushedSource):
             ) from error
         finally:
             await close()
+
+    async def run(self) -> None:
+        """The endpoint's token does not live for ever, and a subscription may be removed under us."""
+        while True:
+            await self.context.sleep(UPKEEP_S)
+            await self.start()
 
     async def deprovision(self) -> None:
         if self.context.properties.get("topic"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -97,6 +97,11 @@ class Installation:
             known = await self.known()
             for resource in ordered(await self._everything()):
                 await self._run(resource, known)
+
+    async def between_changes(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Does ``work`` while nothing is applied or deleted."""
+        async with self._lock:
+            await work()
 
     async def known(self) -> Known:
         """What manifests may refer to."""
