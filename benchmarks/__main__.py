@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import sys
 
 from benchmarks import container, footprint, http, memory, wire
+from benchmarks.emulated.report import report
 
 SIZES = (1_000, 100_000)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "part", nargs="?", choices=("local", "emulators"), help="only this: in processes here, or through emulators"
+    )
     parser.add_argument("--quick", action="store_true", help="a tenth of the changes: to see that it runs")
-    count = 5_000 if parser.parse_args().quick else 50_000
+    options = parser.parse_args()
+    if options.part != "emulators":
+        local(5_000 if options.quick else 50_000)
+    if options.part != "local":
+        print(f"\nPython {platform.python_version()} on {platform.machine()}, {os.cpu_count()} CPUs; through Google's emulators\n")
+        report(quick=options.quick)
+
+
+def local(count: int) -> None:
+    """Without anything foreign."""
     print(f"Python {platform.python_version()} on {platform.machine()}; changes per second, medians; in turn with the peer\n")
     for title, measure in (("in memory: objects in, differences out", memory.measure), ("JSON in, JSON out", wire.measure)):
         print(f"| {title} | rooms | ours | by hand | ratio |\n|---|---:|---:|---:|---:|")
