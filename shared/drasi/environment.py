@@ -138,5 +138,20 @@ class _OnDemand:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._app is None:
-            self._app = self._make()
+            try:
+                self._app = self._make()
+            except DrasiError as error:
+                await _unable(error, scope, receive, send)
+                return
         await self._app(scope, receive, send)
+
+
+async def _unable(error: DrasiError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Says to the log what is wrong, and to whoever asks that something is: nobody's token can be checked yet."""
+    import structlog
+
+    from drasi.web.refusal import refuse
+
+    log = structlog.get_logger("drasi.startup")
+    log.error("the function is not configured", code=error.code, error=error.message, hint=error.hint)
+    await refuse(scope, receive, send, error)

@@ -90,3 +90,10 @@ def test_a_cut_key_is_not_shown(tmp_path: Path) -> None:
     with pytest.raises(KeysUnreadable) as caught:
         KeyFile(tmp_path / "keys.json").load()
     assert content["keys"][0]["pem"][30:60] not in f"{caught.value}{caught.value.__context__}"
+
+
+def test_a_place_where_no_file_can_be_is_said_as_unreadable_keys(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for path in (tmp_path / "file" / "keys.json", tmp_path):
+        with pytest.raises(KeysUnreadable):
+            KeyFile(path).load()

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from drasi.auth.keys import KeysUnreadable
 from drasi.web.guard import Forbidden, Guard, is_loopback
 from drasi.web.refusal import Unauthorized
 
@@ -167,3 +168,22 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_defect() -> 
 
     await Guard(app)({"type": "http", "method": "POST", "path": "/", "headers": [(b"host", b"localhost")]}, receive, send)
     assert asked == ["receive"]
+
+
+@pytest.mark.parametrize("origin", ["null", "http://[", "https://"])
+async def test_two_addresses_that_are_none_are_not_the_same(origin: str) -> None:
+    answer = await ask("POST", guard=Guard(inner, loopback_only=False, authorize=_anybody), Host="[", Origin=origin)
+    assert answer.status_code == 403
+
+
+async def test_why_tokens_cannot_be_checked_is_not_told_to_strangers() -> None:
+    async def broken(scope: Scope) -> None:
+        raise KeysUnreadable("cannot read /mnt/keys/keys.json: Permission denied", hint="it holds the signing keys")
+
+    answer = await ask(guard=Guard(inner, authorize=broken))
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert answer.text == "tokens cannot be checked now; try again; the log of the function says why"
+
+
+async def _anybody(scope: Scope) -> None:
+    """Tokens are checked, and this one is good."""

@@ -27,16 +27,14 @@ class KeyFile:
     def load(self) -> KeyRing | None:
         try:
             stat = self._path.stat()
+            seen = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+            if seen != self._seen:
+                self._ring = KeyRing.decode(self._path.read_bytes())
+                self._seen = seen
         except FileNotFoundError:
             self._seen = self._ring = None
-            return None
-        seen = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
-        if seen != self._seen:
-            try:
-                self._ring = KeyRing.decode(self._path.read_bytes())
-            except OSError as error:
-                raise KeysUnreadable(f"cannot read {self._path}: {error.strerror}", hint="it holds the signing keys") from error
-            self._seen = seen
+        except OSError as error:
+            raise KeysUnreadable(f"cannot read {self._path}: {error.strerror}", hint="it holds the signing keys") from error
         return self._ring
 
     def change(self, change: Callable[[KeyRing | None], KeyRing]) -> KeyRing:

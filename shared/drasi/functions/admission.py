@@ -71,7 +71,6 @@ class Admission:
         if account and not self._emulated:
             return Endpoint(url, account, self._variables.get("DRASI_PUSH_AUDIENCE", ""))
         if self._emulated and self.access is not None and self.access.issuer is not None:
-            # Whoever asks again in good time has always one that lives.
-            token = self.access.issuer.kept("pubsub", [scope], ttl_s=LONGEST_S, renewed_before_s=LONGEST_S * 3 // 4)
-            return Endpoint(f"{url}?{PARAMETER}={quote(token)}")
+            token = self.access.issuer.issue("pubsub", [scope], ttl_s=LONGEST_S)
+            return Endpoint(f"{url}?{PARAMETER}={quote(token.text)}")
         return Endpoint(url)

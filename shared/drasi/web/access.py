@@ -3,7 +3,7 @@
 ===========================  =============================================================================================
 variable                     meaning
 ===========================  =============================================================================================
-``DRASI_INSECURE_NO_AUTH``   ``true``: no token is checked, and only a loopback address is answered
+``DRASI_INSECURE_NO_AUTH``   ``true``: no token is checked, and only a loopback address is answered; not in a cluster
 ``DRASI_KEYS``               file with the installation's signing keys: this process signs and verifies
 ``DRASI_JWKS_URL``           where the installation's public keys are, for a process that verifies only
 ``DRASI_INSTALLATION``       the installation's id; needed with ``DRASI_JWKS_URL``

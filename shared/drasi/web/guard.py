@@ -12,18 +12,21 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
+import structlog
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from drasi.errors import DrasiError
-from drasi.web.refusal import Forbidden, Unauthorized, refuse
+from drasi.web.refusal import Forbidden, Refusal, Unauthorized, refuse
 
 Authorize = Callable[[Scope], Awaitable[None]]
 """Checks the token of one request and says in the scope whose it is; raises Refusal, or another DrasiError if it cannot now."""
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+_log = structlog.get_logger("drasi.guard")
 
 
 async def allow_all(scope: Scope) -> None:
@@ -62,6 +65,8 @@ class Guard:
             self._check(scope)
             await self._authorize(scope)
         except DrasiError as error:
+            if not isinstance(error, Refusal):
+                _log.warning("a token cannot be checked", code=error.code, error=error.message, hint=error.hint)
             shown = isinstance(error, Unauthorized) and self._page is not None and _wants_page(scope)
             page = self._page(scope) if shown and self._page is not None else None
             await refuse(scope, receive, send, error, page=page)
@@ -87,7 +92,7 @@ class Guard:
         if self._open and not _comes_in_on_loopback(scope):
             raise Forbidden("tokens are not checked here, so only a loopback address is answered", hint="let tokens be checked")
         writing = scope["type"] == "websocket" or scope["method"] not in _READING
-        if writing and origin is not None and _authority(origin) != _authority(f"{scope.get('scheme', 'http')}://{host}"):
+        if writing and origin is not None and not _same_authority(origin, f"{scope.get('scheme', 'http')}://{host}"):
             raise Forbidden(f"writing requests from pages of '{origin}' are refused", hint="open the page on this address")
 
 
@@ -123,6 +128,11 @@ def _wants_page(scope: Scope) -> bool:
     if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
         return False
     return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+
+
+def _same_authority(one: str, other: str) -> bool:
+    mine = _authority(one)
+    return mine is not None and mine == _authority(other)
 
 
 def _authority(url: str) -> tuple[str, int | None] | None:

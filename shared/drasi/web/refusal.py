@@ -60,15 +60,29 @@ class InsufficientScope(Refusal):
         )
 
 
+class CannotJudge(Refusal):
+    """What is needed to verify tokens cannot be had now."""
+
+    code: ClassVar[str] = "Unavailable"
+    status: ClassVar[int] = 503
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("tokens cannot be checked now", hint="try again; the log of the function says why")
+
+
 async def refuse(scope: Scope, receive: Receive, send: Send, error: DrasiError, *, page: Response | None = None) -> None:
     """Answers a request that is refused, or that cannot be judged now.
 
     Args:
         page: What a browser is shown instead.
     """
-    status = error.status if isinstance(error, Refusal) else 503
+    if not isinstance(error, Refusal):
+        # What keeps us from judging a token is none of the business of somebody without one.
+        error = CannotJudge()
+    status = error.status
     headers = dict(_NO_STORE)
-    if isinstance(error, Refusal) and error.challenge:
+    if error.challenge:
         headers["WWW-Authenticate"] = error.challenge
     if status == 503:
         headers["Retry-After"] = "5"
