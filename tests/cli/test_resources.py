@@ -185,6 +185,15 @@ def test_list(drasi: Drasi) -> None:
     assert json.loads(drasi.out)[0]["status"]["lagMs"] == 12
 
 
+def test_list_says_how_far_a_reaction_is(drasi: Drasi) -> None:
+    drasi("apply", stdin=ALL)
+    standing = {"sequence": 7, "behind": 0, "failing": False, "lastError": None}
+    late = {"sequence": 3, "behind": 4, "failing": True, "lastError": "503"}
+    drasi.managed.runtime.statuses["Reaction", "printer"] = {"available": True, "queries": {"ticks": standing, "tocks": late}}
+    drasi("list", "reaction", "-w")
+    assert "ticks 7, tocks 3 (4 behind) failing" in drasi.out
+
+
 def test_describe(drasi: Drasi) -> None:
     drasi("apply", stdin=QUERY.replace("query: MATCH", "query: |\n    // counts\n    MATCH"))
     assert drasi("describe", "query", "ticks") == 0

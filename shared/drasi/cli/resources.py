@@ -13,7 +13,7 @@ import msgspec
 from drasi.cli.api import Api, Refused, parse_kind, path_of
 from drasi.cli.manifests import chosen, placed, plain
 from drasi.cli.options import FAILED, OK, TIMEOUT, CommandFailed, Session, warn
-from drasi.cli.tables import table
+from drasi.cli.tables import cell, table
 from drasi.resources.apply import Outcome
 from drasi.resources.load import Document
 from drasi.resources.problems import Problem
@@ -169,7 +169,21 @@ def _cell(status: Mapping[str, Any], name: str) -> Any:
     value = status.get(name)
     if name == "rowErrors" and isinstance(value, dict):
         return value.get("count")
+    if name == "queries" and isinstance(value, dict):
+        return ", ".join(_followed(query, standing) for query, standing in value.items())
     return value
+
+
+def _followed(query: str, standing: Any) -> str:
+    """How far a reaction is with one of its queries."""
+    if not isinstance(standing, dict):
+        return f"{query} {cell(standing)}"
+    text = f"{query} {standing.get('sequence')}"
+    return (
+        text
+        + (f" ({standing['behind']} behind)" if standing.get("behind") else "")
+        + (" failing" if standing.get("failing") else "")
+    )
 
 
 async def describe(session: Session, word: str, name: str) -> int:
