@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from drasi.auth.jwks import FetchedKeys, KeysUnavailable, by_discovery, over_http, read_jwks
+from drasi.auth.jwks import Fetch, FetchedKeys, KeysUnavailable, by_discovery, over_http, read_jwks
 from drasi.auth.keys import KeyRing
 from tests.auth import attacks
 from tests.web.served import serving
@@ -138,3 +138,67 @@ async def test_keys_come_over_https(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(httpx, "AsyncClient", None)  # nothing is sent
     with pytest.raises(ValueError, match="https"):
         await over_http("http://login.example/keys")()
+
+
+@pytest.mark.parametrize(
+    "fault", [RecursionError(), httpx.InvalidURL("no host"), NotImplementedError(), ExceptionGroup("", [OverflowError()])]
+)
+async def test_no_answer_of_an_issuer_is_a_defect_of_ours(fault: Exception) -> None:
+    async def fetch() -> bytes:
+        raise fault
+
+    with pytest.raises(KeysUnavailable):
+        await FetchedKeys(fetch).find("a")
+
+
+async def test_one_strange_key_does_not_spoil_the_others() -> None:
+    strange = {**RING.current.public_jwk(), "kid": "strange", "alg": "none"}
+    found = read_jwks(json.dumps({"keys": [strange, RING.current.public_jwk()]}).encode())
+    assert list(found) == [RING.current.kid]
+    with pytest.raises(KeysUnavailable):
+        await FetchedKeys(_answering(b"[" * 200_000)).find("a")
+
+
+async def test_while_an_issuer_hangs_its_known_keys_are_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    hanging = asyncio.Event()
+
+    async def fetch() -> bytes:
+        if now:
+            hanging.set()
+            await asyncio.Event().wait()
+        return json.dumps(RING.jwks(0)).encode()
+
+    keys = FetchedKeys(fetch, monotonic=lambda: now)
+    assert await keys.find(RING.current.kid)
+    now = 3600.0
+    guess = asyncio.create_task(keys.find("a guess"))
+    await hanging.wait()
+    assert await keys.find(RING.current.kid)
+    guess.cancel()
+    monkeypatch.setattr("drasi.auth.jwks.FETCH_S", 0.01)
+    now += 60
+    assert await keys.find("another guess") is None, "a fetch ends by itself"
+
+
+async def test_an_issuer_elsewhere_cannot_send_us_to_this_machine() -> None:
+    asked: list[str] = []
+    issuer = "https://people.example"
+    configuration = {"issuer": issuer, "jwks_uri": "http://127.0.0.1:8080/v1/keys"}
+
+    async def get(url: str) -> bytes:
+        asked.append(url)
+        return json.dumps(configuration).encode()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("drasi.auth.jwks._get", get)
+        with pytest.raises(ValueError, match="on this machine"):
+            await by_discovery(issuer)()
+    assert asked == [f"{issuer}/.well-known/openid-configuration"]
+
+
+def _answering(body: bytes) -> Fetch:
+    async def fetch() -> bytes:
+        return body
+
+    return fetch

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Protocol
 from urllib.parse import urlsplit
 
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK
@@ -25,12 +26,16 @@ STALE_S: Final = 24 * 3600.0
 REFRESH_S: Final = 60.0
 """An unknown ``kid``, or an issuer that does not answer, causes at most one fetch in this time."""
 LARGEST_SET: Final = 256 * 1024
+FETCH_S: Final = 10.0
+"""How long a fetch may take in all, from an issuer that answers a byte at a time as from one that does not."""
 
 _CURVES: Final = {"secp256r1": "ES256", "secp384r1": "ES384"}
 _RSA: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 _LEAST_RSA_BITS = 2048
 
 Fetch = Callable[[], Awaitable[bytes]]
+
+_log = structlog.get_logger("drasi.auth")
 
 
 class KeysUnavailable(DrasiError):
@@ -75,7 +80,7 @@ class FetchedKeys:
     """A JWKS from elsewhere, kept; one fetch at a time.
 
     Args:
-        fetch: Gets the JWKS; raises DrasiError, OSError or ValueError.
+        fetch: Gets the JWKS; raises if it cannot.
         monotonic: A clock, in seconds.
     """
 
@@ -88,7 +93,8 @@ class FetchedKeys:
         self._fetching = asyncio.Lock()
 
     async def find(self, kid: str) -> VerifyingKey | None:
-        if not self._older_than(FRESH_S) and kid in self._keys:
+        # While somebody else asks the issuer anew, a key that is still believed keeps nobody waiting.
+        if kid in self._keys and not self._older_than(STALE_S if self._fetching.locked() else FRESH_S):
             return self._keys[kid]
         async with self._fetching:
             if (self._older_than(FRESH_S) or kid not in self._keys) and self._may_fetch():
@@ -106,8 +112,10 @@ class FetchedKeys:
     async def _refresh(self) -> None:
         self._tried = self._monotonic()
         try:
-            keys = read_jwks(await self._fetch())
-        except (DrasiError, OSError, ValueError):
+            async with asyncio.timeout(FETCH_S):
+                keys = read_jwks(await self._fetch())
+        except Exception as error:  # whatever an issuer answers, it is not the fault of who shows a token
+            _log.warning("the keys of an issuer cannot be fetched", error=type(error).__name__)
             return
         self._keys = keys
         self._fetched = self._tried
@@ -137,7 +145,7 @@ def _key(entry: dict[str, Any]) -> VerifyingKey | None:
         return None
     try:
         key = PyJWK.from_dict(entry, algorithm=entry.get("alg")).key
-    except (PyJWTError, ValueError, TypeError):
+    except (PyJWTError, ValueError, TypeError, NotImplementedError):
         return None
     if isinstance(key, RSAPublicKey) and key.key_size >= _LEAST_RSA_BITS:
         algorithms = _RSA
@@ -165,6 +173,8 @@ def by_discovery(issuer: str) -> Fetch:
         content = json.loads(await _get(f"{issuer.rstrip('/')}/.well-known/openid-configuration"))
         if not isinstance(content, dict) or content.get("issuer") != issuer or not isinstance(content.get("jwks_uri"), str):
             raise ValueError("not the configuration of this issuer")
+        if urlsplit(content["jwks_uri"]).scheme != "https" and urlsplit(issuer).scheme == "https":
+            raise ValueError("an issuer elsewhere has no keys on this machine")
         return await _get(content["jwks_uri"])
 
     return fetch
