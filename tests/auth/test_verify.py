@@ -214,3 +214,31 @@ async def test_the_wall_clock_is_the_default() -> None:
     checks = Verifier([installation(issuer.ring().installation, RingKeys(store))])
     principal = await checks.verify(issuer.issue("me", ["admin"]).text)
     assert principal.expires > time.time()
+
+
+def _both_by_google(audience: str) -> Verifier:
+    pushes = google_push({PUSHER: ["query:deliver:default"]}, ["https://query.example/changes"], _rsa_keys())
+    people = oidc(GOOGLE, [audience], {"operators": ["resource:read"]}, keys=_rsa_keys())
+    return Verifier([pushes, people], now=lambda: NOW)
+
+
+async def test_google_may_vouch_for_pushes_and_for_people() -> None:
+    verifier = _both_by_google("drasi")
+    assert (await verifier.verify(by_google())).scopes == {"query:deliver:default"}
+    ada = by_google(aud="drasi", email="ada@port.example", groups=["operators"])
+    assert (await verifier.verify(ada)).scopes == {"resource:read"}
+    # The account of the pushes is nobody among people, and the groups of people are nothing among pushes.
+    assert (await verifier.verify(by_google(aud="drasi"))).scopes == frozenset()
+    with pytest.raises(InvalidToken):
+        await verifier.verify(by_google(email="ada@port.example", groups=["operators"]))
+
+
+def test_one_audience_has_one_meaning() -> None:
+    with pytest.raises(ValueError, match="have the audience"):
+        _both_by_google("https://query.example/changes")
+
+
+@pytest.mark.parametrize("subject", ["\ud800", "a\r\nb", "\x00", "a\u2028"])
+async def test_a_subject_can_be_written_down(subject: str) -> None:
+    with pytest.raises(InvalidToken):
+        await verifier().verify(by_oidc(sub=subject))

@@ -44,15 +44,22 @@ class Verifier:
     retired key is noticed that much later.
 
     Args:
-        issuers: Those trusted, by their ``iss``.
+        issuers: Those trusted. Two may have one ``iss`` (Google, for pushes and for people): then their audiences differ.
         now: The wall clock, in seconds.
         remembered_s: For how long a verified token is not verified again.
+
+    Raises:
+        ValueError: Two issuers have one ``iss`` and an audience in common.
     """
 
     def __init__(
         self, issuers: Iterable[TrustedIssuer], *, now: Callable[[], float] = time.time, remembered_s: float = _REMEMBERED_S
     ) -> None:
-        self._issuers = {issuer.issuer: issuer for issuer in issuers}
+        self._issuers: dict[tuple[str, str], TrustedIssuer] = {}
+        for issuer in issuers:
+            for audience in issuer.audiences:
+                if self._issuers.setdefault((issuer.issuer, audience), issuer) is not issuer:
+                    raise ValueError(f"two kinds of tokens of {issuer.issuer} have the audience {audience}")
         self._now = now
         self._remembered_s = remembered_s
         self._known: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
@@ -93,10 +100,8 @@ class Verifier:
             said = jwt.decode(token, options={"verify_signature": False})
         except (PyJWTError, ValueError, TypeError, RecursionError):
             raise InvalidToken("malformed") from None
-        # The claimed issuer chooses the rules by which it is then refused or believed.
-        issuer = self._issuers.get(said["iss"]) if isinstance(said.get("iss"), str) else None
-        if issuer is None:
-            raise InvalidToken("issuer")
+        # The claimed issuer and audience choose the rules by which it is then refused or believed.
+        issuer = self._chosen(said.get("iss"), said.get("aud"))
         kid = header.get("kid")
         if not isinstance(kid, str) or "crit" in header:
             raise InvalidToken("header")
@@ -116,13 +121,21 @@ class Verifier:
         except (PyJWTError, ValueError, TypeError, RecursionError) as error:
             raise InvalidToken(type(error).__name__) from None
         expires = _check_times(claims, now, issuer.longest_s)
-        if not claims["sub"]:
+        if not claims["sub"] or not claims["sub"].isprintable():
             raise InvalidToken("sub")
         try:
             scopes = issuer.scopes(claims)
         except NotAccepted as error:
             raise InvalidToken(str(error)) from None
         return Principal(claims["sub"], issuer.issuer, scopes, expires)
+
+    def _chosen(self, issuer: object, audience: object) -> TrustedIssuer:
+        audiences = audience if isinstance(audience, list) else [audience]
+        for one in audiences:
+            found = self._issuers.get((issuer, one)) if isinstance(issuer, str) and isinstance(one, str) else None
+            if found is not None:
+                return found
+        raise InvalidToken("issuer or audience")
 
 
 def _check_times(claims: dict[str, Any], now: float, longest_s: int | None) -> int:

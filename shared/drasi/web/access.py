@@ -88,7 +88,12 @@ class Access:
         file = variables.get("DRASI_KEYS") or (None if variables.get("DRASI_JWKS_URL") else default_keys)
         store = KeyFile(file) if file else None
         trusted = [self._installation(variables, store), *_google(variables, pushed_as), *_oidc(variables)]
-        self.verifier = Verifier(trusted)
+        try:
+            self.verifier = Verifier(trusted)
+        except ValueError as error:
+            raise AccessNotConfigured(
+                f"DRASI_PUSH_AUDIENCE, DRASI_OIDC_AUDIENCE, DRASI_OIDC_ISSUER: {error}", hint="give each an audience of its own"
+            ) from error
 
     def _installation(self, variables: Mapping[str, str], store: KeyStore | None) -> TrustedIssuer:
         id_ = variables.get("DRASI_INSTALLATION", "")
