@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from drasi.auth.verify import Verifier
 from drasi.embedded.router import MANAGEMENT, with_headers
+from drasi.emulate.sockets import forward_socket
 from drasi.web.access import protected
 from drasi.web.authentication import Needed, Permitted
 from drasi.web.bearer import token_of
@@ -55,11 +56,15 @@ class Gateway:
         self._page = Starlette(routes=[Mount("/", StaticFiles(directory=page, html=True))]) if page is not None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1000})
-            return
         first, _, rest = scope["path"][1:].partition("/")
-        if first == "panel":
+        if scope["type"] == "websocket":
+            url = self._located(first, rest)
+            if url is None or first == "panel":
+                await receive()
+                await send({"type": "websocket.close", "code": 1008, "reason": "nothing here is called so"})
+            else:
+                await forward_socket(url, scope.get(_TOKEN), scope, receive, send)
+        elif first == "panel":
             await self._panel(scope, receive, send)
         elif self._page is not None and first not in _FUNCTIONS and (not first or "." in scope["path"]):
             await self._page(scope, receive, with_headers(send))
@@ -67,16 +72,19 @@ class Gateway:
             answer = await self._answer(first, rest, Request(scope, receive))
             await answer(scope, receive, send)
 
-    async def _answer(self, first: str, rest: str, request: Request) -> Response:
+    def _located(self, first: str, rest: str) -> str | None:
+        """The URL of the function that answers a path; None: there is none."""
         name = rest.partition("/")[0]
         if first in ("sources", "reactions"):
-            url = self._locate(first.removesuffix("s"), name)
-        elif not first or first in _OF_MANAGEMENT:
-            url = self._locate("management", "management")
-        else:
-            name = name if first == "queries" else first
-            url = self._locate("query", name)
+            return self._locate(first.removesuffix("s"), name)
+        if not first or first in _OF_MANAGEMENT:
+            return self._locate("management", "management")
+        return self._locate("query", name if first == "queries" else first)
+
+    async def _answer(self, first: str, rest: str, request: Request) -> Response:
+        url = self._located(first, rest)
         if url is None:
+            name = rest.partition("/")[0] if first in ("sources", "reactions", "queries") else first
             return PlainTextResponse(f"nothing here is called '{name}'", 404)
         return await self._forward(url, request)
 
@@ -127,7 +135,7 @@ def gateway_app(gateway: Gateway, verifier: Verifier | None, where: str) -> ASGI
     guarded = protected(Permitted(gateway, _needs, hint=where), verifier, where=where, loopback_only=True)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] in ("http", "websocket"):
             scope = {**scope, _TOKEN: token_of(dict(scope))}
         await guarded(scope, receive, send)
 
