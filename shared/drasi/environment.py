@@ -15,6 +15,7 @@ variable                     meaning                                            
 ``DRASI_PORTS``              directory of ports: functions are on this machine           instead of the four URLs
 ``DRASI_PROJECT``            Google's project (else ``GOOGLE_CLOUD_PROJECT``)            profiles emulator and cluster
 ``DRASI_DATABASE``           Firestore's database (``(default)``)                        profiles emulator and cluster
+``DRASI_SEQUENCES_FROM``     new queries count their events from this number on          management
 ``FIRESTORE_EMULATOR_HOST``  ``host:port`` of Firestore's emulator                       profile emulator
 ``PUBSUB_EMULATOR_HOST``     ``host:port`` of Pub/Sub's emulator                         profile emulator
 ===========================  ==========================================================  =====================================

@@ -136,10 +136,11 @@ async def target() -> AsyncIterator[Target]:
 class Harbour:
     """The running system, and its database."""
 
-    def __init__(self, database: Database, system: EmulatedSystem, calls: Target) -> None:
+    def __init__(self, database: Database, system: EmulatedSystem, calls: Target, firestore: str) -> None:
         self.database = database
         self.system = system
         self.calls = calls
+        self.firestore = firestore
         self.client = httpx.AsyncClient(timeout=20)
 
     @property
@@ -163,7 +164,7 @@ class Harbour:
 
     async def loads(self) -> list[dict[str, Any]]:
         """What the Firestore reaction keeps, as another program reads it."""
-        url = f"http://{emulators.firestore()}/v1/projects/{self.system.project}/databases/(default)/documents/loads"
+        url = f"http://{self.firestore}/v1/projects/{self.system.project}/databases/(default)/documents/loads"
         documents = (await self.client.get(url, headers={"Authorization": "Bearer owner"})).json().get("documents", [])
         rows = [
             {name: int(value["integerValue"]) for name, value in document["fields"].items() if name in LOAD}
@@ -220,13 +221,19 @@ async def harbour(
     server: Server | None = None,
     *,
     firestore: str | None = None,
+    documents: str | None = None,
+    pubsub: str | None = None,
+    heal: bool = True,
     hosts: int = 2,
     variables: dict[str, str] | None = None,
 ) -> AsyncIterator[Harbour]:
     """Everything runs; over SQLite, or over PostgreSQL.
 
     Args:
-        firestore: ``host:port`` where the functions find the emulator, if something is between.
+        firestore: ``host:port`` where the functions find the emulator, if something is between, or it is one of its own.
+        documents: Where the emulator itself is, if something is between.
+        pubsub: The same as ``firestore``.
+        heal: Whether it begins anew by itself when Firestore was emptied.
         hosts: Instances of the second container.
         variables: More for the environment of the functions.
     """
@@ -239,14 +246,15 @@ async def harbour(
         state,
         lambda name, text: said.append(f"{name}: {text}"),
         firestore=firestore or emulators.firestore(),
-        pubsub=emulators.pubsub(),
+        pubsub=pubsub or emulators.pubsub(),
+        heal=heal,
         project=project,
         variables={**(variables or {}), **secrets},
     )
     async with target() as calls:
         (directory / "resources.json").write_text(resources(database.source, calls.url, project, hosts))
         await system.start([directory])
-        running = Harbour(database, system, calls)
+        running = Harbour(database, system, calls, documents or firestore or emulators.firestore())
         try:
             await system.fleet.ready()
             yield running

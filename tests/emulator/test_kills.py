@@ -45,7 +45,7 @@ async def test_processes_are_killed_over_postgresql(tmp_path: Path, postgres: Se
     try:
         async with (
             proxy(emulators.firestore()) as between,
-            harbour(tmp_path, said, postgres, firestore=between.host) as running,
+            harbour(tmp_path, said, postgres, firestore=between.host, documents=emulators.firestore()) as running,
             course(running, 5) as load,
         ):
             (source,) = running.system.fleet.of("source", "harbour-db")

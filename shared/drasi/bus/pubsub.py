@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from drasi.bus.endpoint import Endpoint, Endpoints
 from drasi.bus.metering import Meter
-from drasi.bus.naming import base_of, label_filter, lets_through, valid_id
+from drasi.bus.naming import base_of, between_functions, label_filter, lets_through, valid_id
 from drasi.bus.port import LARGEST_MESSAGE, MOST_ATTRIBUTES, Deliver, MessageTooLarge
 from drasi.bus.provision import EMULATOR_RETENTION, Generation, Policy, Provisioner
 from drasi.bus.pubsub_client import PubSubClient
@@ -50,12 +50,20 @@ class PubSubBus:
         client: Of the project; closed with the bus.
         endpoints: Where pushes go; None for a process that only publishes.
         policy: Deadlines and backoff of subscriptions; None: ours.
+        missing: Awaited before a topic to publish on is made; raises if nobody would get it.
 
     Attributes:
         meter: Counts what is published by this bus, and what is pushed to it.
     """
 
-    def __init__(self, client: PubSubClient, endpoints: Endpoints | None = None, policy: Policy | None = None) -> None:
+    def __init__(
+        self,
+        client: PubSubClient,
+        endpoints: Endpoints | None = None,
+        policy: Policy | None = None,
+        *,
+        missing: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         policy = policy or Policy()
         if client.emulator:
             policy = replace(policy, retention=min(policy.retention, EMULATOR_RETENTION))
@@ -63,7 +71,9 @@ class PubSubBus:
         self._endpoints = endpoints
         self._provisioner = Provisioner(client, policy)
         self.meter = Meter()
-        self._publisher = PubSubPublisher(PubSubSender(client, self._provisioner, carry_keys=True, meter=self.meter))
+        self._publisher = PubSubPublisher(
+            PubSubSender(client, self._provisioner, carry_keys=True, meter=self.meter, missing=missing)
+        )
         self._subscribed: dict[str, _Subscribed] = {}
         self._retiring = asyncio.Lock()
 
@@ -178,6 +188,21 @@ class PubSubBus:
             paths = await self._provisioner.all_paths(subscription)
         for path in paths:
             await self._provisioner.delete(path)
+
+    def forget(self) -> None:
+        """Pub/Sub came back empty: topics and subscriptions are to be made anew."""
+        self._provisioner.forget()
+
+    async def sweep(self) -> list[str]:
+        """Removes every subscription of the project from function to function, and says which.
+
+        Raises:
+            BusUnavailable
+        """
+        paths = [path for path in await self._provisioner.paths() if between_functions(path.rpartition("/")[2])]
+        for path in paths:
+            await self._provisioner.delete(path)
+        return paths
 
     async def close(self, drain_s: float = 10.0) -> None:
         """Waits for deliveries and publications under way. Subscriptions stay as they are and collect."""

@@ -38,7 +38,14 @@ ERRORS = (GoogleAPIError, GoogleAuthError, grpc.aio.UsageError)
 """What calls raise."""
 
 REQUEST_S = 30.0
-_OPTIONS = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+_OPTIONS = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # An emulator that comes back is found within seconds, not after minutes of backing off.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.use_local_subchannel_pool", 1),
+]
 _TRANSIENT = (
     Aborted,
     Cancelled,
@@ -65,7 +72,11 @@ class PubSubClient:
         self.emulator = emulator
         self._endpoint = endpoint
         self.retry = AsyncRetry(
-            predicate=if_exception_type(*_TRANSIENT), initial=0.1, maximum=10.0, multiplier=2.0, timeout=patience_s
+            predicate=if_exception_type(*_TRANSIENT),
+            initial=0.1,
+            maximum=2.0 if emulator else 10.0,
+            multiplier=2.0,
+            timeout=patience_s,
         )
         self._channel: grpc.aio.Channel | None = None
         self._publisher: PublisherAsyncClient | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from google.api_core.exceptions import InvalidArgument, NotFound
@@ -25,6 +25,7 @@ class PubSubSender:
         create_topics: Whether a topic that is not there is made.
         carry_keys: Whether the emulator is given the ordering key as an attribute, too.
         meter: Counts what is published.
+        missing: Awaited before a topic that is not there is made; raises if nobody would get what is published on it.
     """
 
     def __init__(
@@ -35,10 +36,12 @@ class PubSubSender:
         create_topics: bool = True,
         carry_keys: bool = False,
         meter: Meter | None = None,
+        missing: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._client = client
         self._provisioner = provisioner
         self._create_topics = create_topics
+        self._missing = missing
         self._carry_keys = carry_keys and bool(client.emulator)
         self._meter = meter or Meter()
 
@@ -57,6 +60,8 @@ class PubSubSender:
             except NotFound as error:
                 if attempt == 2 or not self._create_topics:
                     raise unavailable(f"cannot publish on {topic}", error) from error
+                if self._missing is not None:
+                    await self._missing()
                 self._provisioner.forget_topic(topic)
                 await self._provisioner.make_topic(topic)
             except InvalidArgument as error:

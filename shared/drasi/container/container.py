@@ -27,6 +27,7 @@ from drasi.container.entry import (
     Remove,
     Renew,
     Replay,
+    Reread,
     Start,
     Stop,
     Tick,
@@ -323,6 +324,10 @@ class Container:
             if not message.source:
                 raise ValueError("forget: source is missing")
             return Forget(message.source, message.elements)
+        if message.kind == "reread":
+            if not message.source:
+                raise ValueError("reread: source is missing")
+            return Reread(message.source, message.reason or "")
         query = message.queryId
         if not query:
             raise ValueError(f"{message.kind}: queryId is missing")

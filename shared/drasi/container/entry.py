@@ -151,6 +151,13 @@ class Forget(Item, frozen=True, array_like=True, tag="forget"):
     elements: bool
 
 
+class Reread(Item, frozen=True, array_like=True, tag="reread"):
+    """Changes of a source may be lost: what is held of it is read again."""
+
+    source: str
+    reason: str
+
+
 class Upgrade(Item, frozen=True, array_like=True, tag="upgrade"):
     """From here on a newer release evaluates."""
 
@@ -170,6 +177,7 @@ AnyItem = (
     | Replay
     | Discard
     | Forget
+    | Reread
     | Upgrade
 )
 

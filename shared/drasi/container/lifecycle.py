@@ -143,11 +143,20 @@ class Lifecycle:
         for group in state.by_source.get(item.source, []):
             if item.elements:
                 state.delete_all(group, list(group.engine.elements(item.source)), group.engine.clock, None)
-            wanted = group.following.get(item.source, NOTHING)
-            for build in group.builds_of(item.source):
-                group.abandon(build)
-            if wanted:
-                group.begin(Build(state.take_number(), item.source, wanted, renew=True))
+            self._renew(group, item.source)
+
+    def reread(self, source: str) -> None:
+        """Changes of a source may be lost, though not its positions: it is read again, and until then queries keep what they
+        have."""
+        for group in self._state.by_source.get(source, []):
+            self._renew(group, source)
+
+    def _renew(self, group: Group, source: str) -> None:
+        wanted = group.following.get(source, NOTHING)
+        for build in group.builds_of(source):
+            group.abandon(build)
+        if wanted:
+            group.begin(Build(self._state.take_number(), source, wanted, renew=True))
 
     # --- places ---
 

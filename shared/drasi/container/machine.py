@@ -26,6 +26,7 @@ from drasi.container.entry import (
     Remove,
     Renew,
     Replay,
+    Reread,
     Start,
     Stop,
     Tick,
@@ -160,6 +161,8 @@ class Machine(State):
                 self.letters.remove(item.letter)
             case Forget():
                 self._lifecycle.forget(item)
+            case Reread():
+                self._lifecycle.reread(item.source)
             case Upgrade():
                 pass
 

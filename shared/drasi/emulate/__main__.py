@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import signal
 import sys
+import time
 from pathlib import Path
 
 from rich.console import Console
@@ -48,7 +49,11 @@ async def _run(options: argparse.Namespace, console: Console) -> int:
     if missing:
         console.print(f"Error: there is no directory {missing[0]}", markup=False)
         return 1
-    system = EmulatedSystem(options.state, _sayer(console), port=options.port, auth=not options.insecure_no_auth)
+    # Emulators begin empty, browsers do not: an event of an earlier run is never taken for one of this.
+    now_ms = time.time_ns() // 1_000_000
+    system = EmulatedSystem(
+        options.state, _sayer(console), port=options.port, auth=not options.insecure_no_auth, sequences_from=now_ms
+    )
     console.print("Starting the emulators, then a process for each function…")
     starting = asyncio.create_task(_start(system, options))
     waiting = asyncio.create_task(stopping.wait())

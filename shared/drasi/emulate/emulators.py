@@ -69,12 +69,13 @@ class Emulator:
             EmulatorMissing
         """
         deadline = time.monotonic() + _START_S
+        starts = self.child.starts
         host, _, port = self.host.partition(":")
         while True:
             try:
                 _, writer = await asyncio.open_connection(host, int(port))
             except OSError:
-                if time.monotonic() > deadline or self.child.starts > 3:
+                if time.monotonic() > deadline or self.child.starts > starts + 2:
                     raise EmulatorMissing(
                         f"the emulator of {self.child.name} does not start",
                         hint=f"see its lines; try 'gcloud {' '.join(_COMMANDS[self.child.name])} start' by itself",

@@ -45,6 +45,7 @@ class Fleet:
         self._environment = {**environment, "DRASI_PORTS": str(directory / "ports")}
         self._ports = Ports(directory / "ports")
         self._say = say
+        self._of_management: dict[str, str] = {}
         self._members: dict[tuple[str, str], _Member] = {}
 
     @property
@@ -60,8 +61,13 @@ class Fleet:
     def url(self, place: str, name: str) -> str:
         return f"http://{HOST}:{self._ports.of(place, name)}"
 
-    async def start_management(self) -> str:
-        """Starts the management function and returns its URL when it is ready."""
+    async def start_management(self, variables: Mapping[str, str] | None = None) -> str:
+        """Starts the management function and returns its URL when it is ready.
+
+        Args:
+            variables: More for its environment.
+        """
+        self._of_management = dict(variables or {})
         await self._start("management", "management", "management", "", 1)
         (child,) = self.of("management", "management")
         await child.ready()
@@ -107,6 +113,8 @@ class Fleet:
         children = []
         for number, sock in enumerate(sockets):
             environment = {**self._environment, "DRASI_INSTANCE": str(number)}
+            if place == "management":
+                environment |= self._of_management
             if manifest:
                 environment["DRASI_MANIFEST"] = str(file)
             main = str(self._functions / target / "main.py")
@@ -139,8 +147,9 @@ def _manifest(resource: Resource, resources: Iterable[Resource]) -> str:
     provider = _PROVIDERS.get(resource.kind)
     kind = str(resource.spec.get("kind", "")).strip()
     documents += [each for each in resources if each.kind == provider and each.name == kind]
-    return "\n---\n".join(json.dumps(_document(each), indent=1, sort_keys=True) for each in documents) + "\n"
+    return "\n---\n".join(json.dumps(document(each), indent=1, sort_keys=True) for each in documents) + "\n"
 
 
-def _document(resource: Resource) -> dict[str, Any]:
+def document(resource: Resource) -> dict[str, Any]:
+    """A resource as somebody would apply it."""
     return {"apiVersion": "v1", "kind": resource.kind, "name": resource.name, "spec": resource.spec}

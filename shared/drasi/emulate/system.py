@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -19,18 +21,19 @@ from drasi.embedded.identity import WHERE, Identity
 from drasi.embedded.server import HOST, HttpServer, bind
 from drasi.emulate.child import Say
 from drasi.emulate.emulators import FIRESTORE, PUBSUB, Emulator
-from drasi.emulate.fleet import Fleet
+from drasi.emulate.fleet import Fleet, document
 from drasi.emulate.gateway import Gateway, gateway_app
-from drasi.environment import Environment
 from drasi.errors import DrasiError
-from drasi.functions.google import GoogleParts
+from drasi.firestore.client import FirestoreClient
+from drasi.firestore.presence import Presence, StateLost
 from drasi.resources.known import container_of
-from drasi.resources.resource import CONTINUOUS_QUERY, KINDS, Resource
-from drasi.resources.store import ResourceStore
+from drasi.resources.resource import CONTINUOUS_QUERY, KINDS, ROUTE_OF, Resource
+from drasi.resources.store_firestore import FirestoreResourceStore
 from drasi.web.access import AUTH
 
 PROJECT: Final = "drasi-emulated"
 FUNCTIONS: Final = Path(__file__).parents[3] / "functions"
+_SEQUENCES_FROM: Final = "DRASI_SEQUENCES_FROM"
 _LOOK_S = 0.5
 _APPLY_S = 60.0
 
@@ -53,6 +56,8 @@ class EmulatedSystem:
         functions: The folder of the functions.
         variables: More for the environment of every function.
         auth: Whether tokens are checked.
+        heal: Whether everything begins anew when Firestore came back empty.
+        sequences_from: Queries count their events from this number on; None: from 1.
 
     Attributes:
         url: The gateway's.
@@ -74,6 +79,8 @@ class EmulatedSystem:
         functions: Path = FUNCTIONS,
         variables: dict[str, str] | None = None,
         auth: bool = AUTH,
+        heal: bool = True,
+        sequences_from: int | None = None,
     ) -> None:
         self._state = state
         self._say = say
@@ -83,17 +90,20 @@ class EmulatedSystem:
         self._functions = functions
         self._variables = variables or {}
         self._auth = auth
+        self._heal = heal
         self._stack = AsyncExitStack()
         self._emulators: dict[str, Emulator] = {}
         self._examples: list[Example] = []
-        self._applied: list[Path] = []
         self._emptied = asyncio.Event()
         self._arranging = asyncio.Lock()
         self.resources: list[Resource] = []
         self.url = ""
         self.fleet: Fleet
         self.identity: Identity
-        self._store: ResourceStore
+        self._client: FirestoreClient
+        self._presence: Presence
+        self._store: FirestoreResourceStore
+        self._sequences: dict[str, str] = {} if sequences_from is None else {_SEQUENCES_FROM: str(sequences_from)}
         self._management = ""
 
     async def start(self, directories: Sequence[Path] = ()) -> None:
@@ -114,13 +124,12 @@ class EmulatedSystem:
                 await example.setup(self._state)
             await self._start_emulators(stack)
             environment = self._environment()
-            parts = GoogleParts(Environment(environment))
-            stack.push_async_callback(parts.close)
-            self._store = await parts.resources()
+            await self._open_store()
+            stack.push_async_callback(self._close_store)
             self.fleet = Fleet(self._functions, self._state / "functions", environment, self._say)
             stack.push_async_callback(self.fleet.stop)
             await self._start_gateway(stack)
-            self._management = await self.fleet.start_management()
+            self._management = await self.fleet.start_management(self._sequences)
             await self.apply(directories)
             watching = asyncio.create_task(self._watch(), name="fleet")
             stack.push_async_callback(_cancel, watching)
@@ -132,7 +141,6 @@ class EmulatedSystem:
         Raises:
             NotApplied
         """
-        self._applied = [*dict.fromkeys([*self._applied, *directories])]
         text = "\n---\n".join(file.read_text(encoding="utf-8") for file in manifests.files(directories))
         if text:
             await self._post(text)
@@ -141,7 +149,11 @@ class EmulatedSystem:
     async def arrange(self) -> None:
         """Looks at what is stored, and starts and stops functions accordingly."""
         async with self._arranging:
-            self.resources = [resource for kind in KINDS for resource in await self._store.of_kind(kind)]
+            found = [resource for kind in KINDS for resource in await self._store.of_kind(kind)]
+            if not {resource.path for resource in self.resources} <= {resource.path for resource in found}:
+                # Deleted; or the database was emptied.
+                await self._presence.look()
+            self.resources = found
             await self.fleet.arrange(self.resources)
 
     async def drive(self) -> list[Driver]:
@@ -181,7 +193,7 @@ class EmulatedSystem:
     async def _start_emulators(self, stack: AsyncExitStack) -> None:
         for name in (FIRESTORE, PUBSUB):
             if self._hosts[name] is None:
-                self._emulators[name] = Emulator(name, self._state, self.project, self._say, self._emptied.set)
+                self._emulators[name] = Emulator(name, self._state, self.project, self._say, lambda: None)
                 stack.push_async_callback(self._emulators[name].stop)
         await asyncio.gather(*(emulator.start() for emulator in self._emulators.values()))
         for name, emulator in self._emulators.items():
@@ -226,8 +238,18 @@ class EmulatedSystem:
         if failed or not answer.is_success:
             raise NotApplied("; ".join(failed) or answer.text[:500], hint="correct the manifests")
 
+    async def _open_store(self) -> None:
+        self._client = FirestoreClient.of(self.project, self._environment())
+        self._presence = Presence(self._client, watch_s=1.0, lost=lambda _: self._emptied.set())
+        self._store = FirestoreResourceStore(self._client)
+        await self._presence.start()
+
+    async def _close_store(self) -> None:
+        await self._presence.close()
+        await self._client.close()
+
     async def _watch(self) -> None:
-        """Follows the resources, and begins anew when an emulator has lost everything."""
+        """Follows the resources, and begins anew when Firestore has lost everything. (Pub/Sub is made anew by management.)"""
         while True:
             try:
                 async with asyncio.timeout(_LOOK_S):
@@ -235,22 +257,52 @@ class EmulatedSystem:
             except TimeoutError:
                 pass
             try:
+                if self._emptied.is_set() and not self._heal:
+                    return
                 if self._emptied.is_set():
                     await self._begin_anew()
                 else:
                     await self.arrange()
             except (DrasiError, httpx.HTTPError) as error:
-                text = error.message if isinstance(error, DrasiError) else type(error).__name__
-                self._say("emulate", f"{text}; looked at again")
+                if not isinstance(error, StateLost):
+                    text = error.message if isinstance(error, DrasiError) else type(error).__name__
+                    self._say("emulate", f"{text}; looked at again")
+                await asyncio.sleep(_LOOK_S)
 
     async def _begin_anew(self) -> None:
-        self._say("emulate", "an emulator came back empty: everything is applied and read again")
-        self._emptied.clear()
+        """Functions forget what they know; then there is everything again that was there at the last look."""
+        began = time.monotonic()
+        self._say("emulate", "Firestore came back empty (LogLost): functions start again, everything is applied and read anew")
         async with self._arranging:
+            # Their sockets go too, and with them what was pushed to them and not taken yet.
             await self.fleet.stop()
+            await self._close_store()
             await asyncio.gather(*(emulator.answers() for emulator in self._emulators.values()))
-        self._management = await self.fleet.start_management()
-        await self.apply(self._applied)
+            await self._open_store()
+            # From here on: if it is lost once more, it is begun once more.
+            self._emptied.clear()
+            try:
+                resources = self.resources
+                # Sequences never restart: who has seen an event of before takes none of these for a later one of the same line.
+                self._sequences = {_SEQUENCES_FROM: str(time.time_ns() // 1_000_000)}
+                self._management = await self.fleet.start_management(self._sequences)
+                if resources:
+                    await self._post("\n---\n".join(json.dumps(document(resource)) for resource in resources))
+                for resource in resources:
+                    if resource.stopped:
+                        await self._stop_again(resource)
+            except BaseException:
+                self._emptied.set()
+                raise
+        await self.arrange()
+        self._say("emulate", f"everything is applied again, {time.monotonic() - began:.1f} s after the loss was seen")
+
+    async def _stop_again(self, resource: Resource) -> None:
+        async with httpx.AsyncClient(timeout=_APPLY_S) as client:
+            url = f"{self._management}/v1/{ROUTE_OF[resource.kind]}/{resource.name}/stop"
+            answer = await client.post(url, headers={"Authorization": f"Bearer {self.token}"})
+        if not answer.is_success:
+            raise NotApplied(f"{resource.path} cannot be stopped again: {answer.text[:300]}")
 
 
 async def _stop_server(server: HttpServer) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from prometheus_client.metrics_core import Metric
+from starlette.types import ASGIApp
 
 from drasi.bus.embedded import EmbeddedBus
 from drasi.bus.port import Bus, Deliver
@@ -30,6 +33,17 @@ class FileParts:
 
     async def bus(self) -> Bus:
         return await EmbeddedBus.open(await self._file())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is not None and self._opened is not None:
+            opened, self._opened = self._opened, None
+            await opened.close()
+
+    def watched(self, app: ASGIApp, end: Callable[[], Awaitable[None]], back: Callable[[], None] = lambda: None) -> ASGIApp:
+        return app
 
     def attend(self, deliver: Deliver) -> Deliver:
         return deliver

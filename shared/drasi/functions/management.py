@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import httpx
@@ -18,6 +19,7 @@ from drasi.functions.addresses import Addresses
 from drasi.functions.admission import Admission
 from drasi.functions.reaction import QueryPlaces
 from drasi.functions.runtime import UPKEEP_S, FunctionsRuntime, PushEndpoints
+from drasi.functions.watched import told
 from drasi.resources.resource import Resource
 from drasi.resources.secrets import LocalSecrets
 from drasi.web import permissions
@@ -49,13 +51,17 @@ def _embedded(environment: Environment) -> ASGIApp:
 
 
 def _of_functions(environment: Environment) -> ASGIApp:
+    from drasi.functions.bus_upkeep import BusUpkeep
     from drasi.functions.google import GoogleParts
 
     admission = Admission(environment)
 
     async def build() -> ASGIApp:
         endpoints = PushEndpoints()
-        parts = GoogleParts(environment, endpoints)
+        async with GoogleParts(environment, endpoints) as parts:
+            return await on_parts(parts, endpoints)
+
+    async def on_parts(parts: GoogleParts, endpoints: PushEndpoints) -> ASGIApp:
         store = await parts.resources()
         addresses = Addresses(environment.variables)
         shown = admission.shown_as("management")
@@ -70,9 +76,10 @@ def _of_functions(environment: Environment) -> ASGIApp:
                 if content.get("kind") != "memory" and await parts.logs.exists(container.name, container.spec, name):
                     await parts.logs.open(container.name, container.spec, name).delete()
 
+        bus = await parts.bus()
         runtime = FunctionsRuntime(
             store,
-            await parts.bus(),
+            bus,
             endpoints,
             addresses,
             reader=RemoteReader(
@@ -84,12 +91,39 @@ def _of_functions(environment: Environment) -> ASGIApp:
             forget_reaction=forget_reaction,
             forget_container=forget_container,
         )
-        installation = Installation(store, runtime, LocalSecrets(environment.state), profile=environment.profile)
+        first = environment.variables.get("DRASI_SEQUENCES_FROM")
+        installation = Installation(
+            store,
+            runtime,
+            LocalSecrets(environment.state),
+            profile=environment.profile,
+            sequences_from=int(first) if first else None,
+        )
+        born = parts.presence.born.hex()
+        emulated = environment.profile == "emulator"
+        # Pub/Sub itself forgets nothing: there it is about what was not finished.
+        keeping = BusUpkeep(parts.marker, born, installation, bus, sweep=emulated, watch_s=1.0 if emulated else 60.0)
+        with contextlib.suppress(DrasiError):
+            # Before anything is subscribed: what an emptied database left there goes. What cannot be done now is done soon.
+            await keeping.look()
         await installation.restore()
-        _running.add(asyncio.create_task(upkeep(installation, runtime), name="upkeep"))
+        upkeeps = [
+            asyncio.create_task(keeping.run(), name="upkeep of Pub/Sub"),
+            asyncio.create_task(upkeep(installation, runtime), name="upkeep"),
+        ]
+        _running.update(upkeeps)
+
+        async def end() -> None:
+            for task in upkeeps:
+                task.cancel()
+            await asyncio.wait(upkeeps)
+
+        def troubles() -> dict[str, str]:
+            return {keeping.trouble.code: told(keeping.trouble)} if keeping.trouble is not None else {}
+
         issuer = admission.access.issuer if admission.access is not None else None
         app = _Routed(management_app(installation, issuer), console_app(installation))
-        return admission.permitted(app, permissions.management)
+        return admission.permitted(parts.watched(app, end, troubles=troubles), permissions.management)
 
     return admission.served(build)
 

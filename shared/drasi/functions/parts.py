@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from types import TracebackType
+from typing import Protocol, Self
 
 from prometheus_client.metrics_core import Metric
+from starlette.types import ASGIApp
 
 from drasi.bus.port import Bus, Deliver
 from drasi.environment import Environment
@@ -16,7 +18,22 @@ from drasi.web.stores import Logs
 
 
 class Parts(Protocol):
-    """Opened once per process."""
+    """Opened once per process. ``async with`` begins them, and ends them if what is made of them fails."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def watched(self, app: ASGIApp, end: Callable[[], Awaitable[None]], back: Callable[[], None] = lambda: None) -> ASGIApp:
+        """The application, which says what is the matter with the parts, and stops when what is remembered is gone.
+
+        Args:
+            end: Ends what it does by itself; called then.
+            back: Called when the bus has lost everything, and was made anew.
+        """
+        ...
 
     @property
     def logs(self) -> Logs:
@@ -46,6 +63,16 @@ class Parts(Protocol):
     def metrics(self) -> Iterable[Metric]:
         """What this process has used of what is billed."""
         ...
+
+
+def on_parts(environment: Environment, build: Callable[[Parts], Awaitable[ASGIApp]]) -> Callable[[], Awaitable[ASGIApp]]:
+    """What builds an application on parts of its own, which end if that fails."""
+
+    async def begin() -> ASGIApp:
+        async with parts_of(environment) as parts:
+            return await build(parts)
+
+    return begin
 
 
 def parts_of(environment: Environment) -> Parts:

@@ -14,7 +14,7 @@ from drasi.environment import Environment
 from drasi.functions.addresses import Addresses
 from drasi.functions.admission import Admission
 from drasi.functions.manifest import connector
-from drasi.functions.parts import parts_of
+from drasi.functions.parts import Parts, on_parts
 from drasi.messages.reading import QueryNotFound, QueryUnavailable
 from drasi.reactions import registry
 from drasi.reactions.function import ReactionFunction
@@ -76,10 +76,9 @@ def reaction_function(environment: Environment) -> ASGIApp:
     """The application of the reaction in the environment's manifest."""
     admission = Admission(environment, pushed_as=f"{scopes.REACTION_DELIVER}:*")
 
-    async def build() -> ASGIApp:
+    async def build(parts: Parts) -> ASGIApp:
         resource, settings = connector(environment, REACTION)
         name = resource.name
-        parts = parts_of(environment)
         reader = RemoteReader(
             httpx.AsyncClient(timeout=TIMEOUT),
             QueryPlaces(Addresses(environment.variables), parts.resources),
@@ -98,6 +97,6 @@ def reaction_function(environment: Environment) -> ASGIApp:
         await reaction.start()
         needs = permissions.reaction(name, list(settings.queries), reaction.reads)
         app = reaction_app(name, reaction, attend=parts.attend, metrics=parts.metrics)
-        return admission.permitted(app, needs)
+        return admission.permitted(parts.watched(app, reaction.close, reaction.resume), needs)
 
-    return admission.served(build, pushed=("/results", "/"))
+    return admission.served(on_parts(environment, build), pushed=("/results", "/"))

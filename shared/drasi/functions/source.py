@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.types import ASGIApp
 
 from drasi.auth import scopes
@@ -11,7 +13,7 @@ from drasi.functions.addresses import Addresses
 from drasi.functions.admission import Admission
 from drasi.functions.control import send_control
 from drasi.functions.manifest import connector
-from drasi.functions.parts import parts_of
+from drasi.functions.parts import Parts, on_parts
 from drasi.messages.control import ControlMessage
 from drasi.resources.known import container_of
 from drasi.resources.resource import CONTINUOUS_QUERY, SOURCE, sources_of
@@ -26,12 +28,11 @@ def source_function(environment: Environment) -> ASGIApp:
     """The application of the source in the environment's manifest."""
     admission = Admission(environment, pushed_as=f"{scopes.SOURCE_PUBLISH}:*")
 
-    async def build() -> ASGIApp:
+    async def build(parts: Parts) -> ASGIApp:
         resource, settings = connector(environment, SOURCE)
         name = resource.name
         kind = registry.kinds()[settings.kind]
         properties, _ = with_paths(kind.schema, settings.properties, environment.state)
-        parts = parts_of(environment)
         bus = await parts.bus()
         addresses = Addresses(environment.variables)
 
@@ -56,6 +57,17 @@ def source_function(environment: Environment) -> ASGIApp:
             push_endpoint=push_endpoint if environment.profile != "embedded" else None,
         )
         await source.start()
-        return admission.permitted(source_app(name, source, metrics=parts.metrics), permissions.source(name))
 
-    return admission.served(build, pushed=("/push",))
+        def back() -> None:
+            if settings.kind == "PubSub":
+                # The subscription that it made itself is gone as well.
+                _running.add(asyncio.create_task(source.restart(), name="restart"))
+
+        app = source_app(name, source, metrics=parts.metrics)
+        return admission.permitted(parts.watched(app, source.close, back), permissions.source(name))
+
+    return admission.served(on_parts(environment, build), pushed=("/push",))
+
+
+_running: set[asyncio.Task[None]] = set()
+"""The framework has no lifespan: what runs beside the requests ends with the process."""

@@ -219,6 +219,11 @@ class SourceFunction:
         await self._state.clear()
         await self.close()
 
+    async def restart(self) -> None:
+        """What the kind made outside may be gone: it begins again, at its position."""
+        await self._stop()
+        await self.start()
+
     async def close(self) -> None:
         """Stops. Nothing is left running; the position stays."""
         await self._stop()

@@ -27,6 +27,7 @@ from drasi.resources.resource import (
     SOURCE_PROVIDER,
     Resource,
     kind_named,
+    sources_of,
 )
 from drasi.resources.secrets import WritableSecrets
 from drasi.resources.settings import NotStartable, settings_of
@@ -37,6 +38,7 @@ from drasi.web.runtime import Runtime
 # A query that is deleted or moved may publish some events more after its sequence was read; a first event may jump ahead.
 _SEQUENCES_LEFT_FREE = 1_000
 _POLL_S = 0.05
+_OF_THE_BUS = frozenset(("BusLost", "BusUnavailable"))
 _WITH_SECRETS = ("properties", "services", "identity")
 
 
@@ -68,6 +70,7 @@ class Installation:
         store: Where resources are kept.
         runtime: Runs them.
         secrets: Where references to secrets are looked up.
+        sequences_from: The least sequence that a new query begins with.
         now_ms: The wall clock, for the times of versions.
     """
 
@@ -78,12 +81,14 @@ class Installation:
         secrets: WritableSecrets,
         *,
         profile: Profile = "embedded",
+        sequences_from: int | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self.store = store
         self.runtime = runtime
         self.profile: Profile = profile
         self._secrets = secrets
+        self._sequences_from = sequences_from
         self._now_ms = now_ms
         self._lock = asyncio.Lock()
         # What could not be started, and why: shown in the status, tried again at the next apply or restart.
@@ -97,6 +102,26 @@ class Installation:
             known = await self.known()
             for resource in ordered(await self._everything()):
                 await self._run(resource, known)
+
+    async def begin_again(self, reason: str) -> bool:
+        """The bus came back empty: everything that is subscribed and said through it, and containers read their sources again.
+
+        Returns:
+            Whether all of it could be said.
+        """
+        async with self._lock:
+            known = await self.known()
+            for resource in ordered(await self._everything()):
+                await self._run(resource, known)
+            if any(code in _OF_THE_BUS for code, _ in self._waiting.values()):
+                return False
+            queries = await self.store.of_kind(CONTINUOUS_QUERY)
+            for container, source in sorted({(_container(query), source) for query in queries for source in sources_of(query)}):
+                await self.runtime.control(container, ControlMessage(kind="reread", source=source, reason=reason))
+            return True
+
+    async def has_queries(self) -> bool:
+        return bool(await self.store.of_kind(CONTINUOUS_QUERY))
 
     async def between_changes(self, work: Callable[[], Awaitable[None]]) -> None:
         """Does ``work`` while nothing is applied or deleted."""
@@ -381,12 +406,13 @@ class Installation:
     async def _configure(self, resource: Resource) -> None:
         spec = filled(CONTINUOUS_QUERY, resource.spec)
         note = await self.store.note(f"sequence/{resource.name}")
+        firsts = [first for first in (int(note) if note is not None else None, self._sequences_from) if first is not None]
         message = ControlMessage(
             kind="configure",
             queryId=resource.name,
             version=resource.version,
             spec=spec,
-            sequenceFrom=int(note) if note is not None else None,
+            sequenceFrom=max(firsts, default=None),
         )
         container = _container(resource)
         await self.runtime.control(container, message)

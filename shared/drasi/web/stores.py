@@ -104,7 +104,7 @@ class Stores:
         if order.kind == "configure":
             return await self._configure(order, message)
         machines = list(self._machines.values())
-        if order.kind not in ("tick", "forget"):
+        if order.kind not in ("tick", "forget", "reread"):
             machines = [machine for machine in machines if order.queryId in machine.queries()] or machines[:1]
         return max([await machine.control(message) for machine in machines], default=ACKNOWLEDGED)
 

@@ -1,0 +1,252 @@
+"""Emulators that come back empty: every function says so and takes nothing more, and the system begins anew by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.embedded.waiting import eventually
+from tests.emulator.course import kept, until
+from tests.emulator.emulators import Emulator
+from tests.emulator.harbour import QUERIES, Harbour, harbour
+
+FUNCTIONS = [
+    ("management", "management"),
+    ("source", "harbour-db"),
+    ("container", "default"),
+    ("container", "pair"),
+    ("reaction", "alerts"),
+    ("reaction", "board"),
+    ("reaction", "loads"),
+]
+PROCESSES = 8
+"""The container ``pair`` has two."""
+WORKS_S = 120
+
+
+class Pair:
+    """Both emulators, of one test alone."""
+
+    def __init__(self) -> None:
+        self.firestore = Emulator("firestore")
+        self.pubsub = Emulator("pubsub")
+
+    def empty(self, *emulators: Emulator) -> None:
+        """They end, and come back."""
+        for emulator in emulators:
+            emulator.stop()
+            emulator.begin()
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    one = Pair()
+    one.firestore.start()
+    one.pubsub.start()
+    yield one
+    one.firestore.stop()
+    one.pubsub.stop()
+
+
+@asynccontextmanager
+async def running_on(pair: Pair, directory: Path, *, heal: bool = True) -> AsyncIterator[tuple[Harbour, list[tuple[float, str]]]]:
+    """The harbour, and its lines with the moment they came."""
+    lines = Lines()
+    try:
+        async with harbour(directory, lines, firestore=pair.firestore.host, pubsub=pair.pubsub.host, heal=heal) as one:
+            await eventually(one.agrees, "the answers are those of the database", WORKS_S)
+            await eventually(lambda: kept(one), "the collection is the answer", WORKS_S)
+            yield one, lines.at
+    finally:
+        print("\n".join(f"{at - lines.began:7.2f} {line}" for at, line in lines.at[-300:]))
+
+
+class Lines(list[str]):
+    """What is said, with the moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began = time.monotonic()
+        self.at: list[tuple[float, str]] = []
+
+    def append(self, line: str) -> None:
+        self.at.append((time.monotonic(), line))
+        super().append(line)
+
+
+async def test_every_function_says_that_its_memory_is_gone_and_takes_nothing_more(pair: Pair, tmp_path: Path) -> None:
+    """Nobody heals here: what functions do by themselves. Started again, they begin anew."""
+    async with running_on(pair, tmp_path, heal=False) as (one, lines):
+        writing = asyncio.create_task(_load(one))
+        pair.empty(pair.firestore)
+        await until(pair.firestore.listens, "Firestore is there again", WORKS_S)
+        back = time.monotonic()
+        said: dict[str, float] = {}
+
+        def all_said() -> bool:
+            for at, line in lines:
+                name, _, text = line.partition(": ")
+                if "LogLost" in text and "[error" in text:
+                    said.setdefault(name, at - back)
+            return len(said) == PROCESSES
+
+        await until(all_said, "every process says so", WORKS_S)
+        print("LogLost, seconds after the emulator listened:", {name: round(at, 2) for name, at in sorted(said.items())})
+        for place, name in FUNCTIONS:
+            ready = await _asked(one, place, name, "/readyz")
+            assert ready.status_code == 503
+            assert ready.text.startswith("LogLost: drasi/installation is not there any more")
+            assert "restart the process and apply the resources again" in ready.text
+            status = (await _asked(one, place, name, "/status")).json()
+            assert status["available"] is False
+            assert "apply the resources again" in status["messages"]["LogLost"]
+            assert (await _asked(one, place, name, "/healthz")).status_code == 200
+        pushed = {"message": {"data": "W10=", "messageId": "1", "attributes": {"source": "harbour-db"}}, "subscription": "x"}
+        for place, name, path in (
+            ("container", "default", "/changes"),
+            ("container", "pair", "/control"),
+            ("reaction", "alerts", "/results"),
+        ):
+            assert (await _asked(one, place, name, path, pushed)).status_code == 503
+        assert (await _asked(one, "management", "management", "/v1/apply", [])).status_code == 503
+        assert (await one.client.get(f"{one.system.url}/queries/berth-load", headers=one.headers)).status_code == 503
+        assert await _documents(pair, one, "drasi-default", "drasi-pair", "drasi") == []
+        writing.cancel()
+        await asyncio.wait([writing])
+        lost = [line for _, line in lines if "LogLost" in line and "[error" in line]
+        assert len(lost) == PROCESSES
+        # Whoever is started again knows nothing, and works.
+        for child in one.system.fleet.children:
+            child.kill()
+        await one.system.apply([tmp_path])
+        await eventually(one.agrees, "the answers are those of the database", WORKS_S)
+        await eventually(lambda: kept(one), "the collection is the answer", WORKS_S)
+
+
+@pytest.mark.parametrize("which", ["both", "firestore", "pubsub"])
+async def test_it_heals_by_itself(pair: Pair, tmp_path: Path, which: str) -> None:
+    """Nobody tells the system: the emulators are not its children."""
+    async with running_on(pair, tmp_path) as (one, lines), _readers(one) as seen:
+        writing = asyncio.create_task(_load(one))
+        try:
+            await until(lambda: all(len(events) > 5 for events in seen.values()), "readers see events")
+            gone = [pair.firestore, pair.pubsub] if which == "both" else [getattr(pair, which)]
+            pair.empty(*gone)
+            await until(lambda: all(emulator.listens() for emulator in gone), "it is there again", WORKS_S)
+            back = time.monotonic()
+            await until(lambda: any("LogLost" in line or "BusLost" in line for _, line in lines), "somebody says so", WORKS_S)
+            print(f"{which}: said after {time.monotonic() - back:.2f} s")
+            if which == "pubsub":
+                await until(lambda: _saying(lines, "BusLost") == PROCESSES, "every process says so", WORKS_S)
+                print(f"{which}: said by all after {time.monotonic() - back:.2f} s")
+                await until(lambda: _saying(lines, "subscriptions are made anew") == 1, "it is made anew", WORKS_S)
+            else:
+                await until(lambda: any("is applied again" in line for _, line in lines), "it is applied again", WORKS_S)
+            print(f"{which}: made anew after {time.monotonic() - back:.2f} s")
+        finally:
+            writing.cancel()
+            await asyncio.wait([writing])
+        await eventually(one.agrees, "the answers are those of the database", WORKS_S)
+        print(f"{which}: the answers are right after {time.monotonic() - back:.2f} s")
+        await eventually(lambda: kept(one), "the collection is the answer", WORKS_S)
+        # It goes on: a change comes through to all who listen.
+        before = {query: len(events) for query, events in seen.items()}
+        one.database.write(["UPDATE Ship SET draught = 77, berth = 2 WHERE id = 'ship-9'"])
+        after = {"ship": "ship-9", "berth": 2, "draught": 77}
+        await until(lambda: any(body.get("after") == after for _, body in one.calls.calls), "the call comes", WORKS_S)
+        await until(lambda: all(len(seen[query]) > before[query] for query in QUERIES), "the readers go on", WORKS_S)
+        await eventually(one.agrees, "the answers are those of the database", WORKS_S)
+        await eventually(lambda: kept(one), "the collection is the answer", WORKS_S)
+        for query, events in seen.items():
+            # What a reader makes of the events it was sent, over the break, is the answer.
+            await until(lambda query=query, events=events: _folded(events) == one.direct(query), f"a reader of {query}", WORKS_S)
+            sequences = [event["sequence"] for event in events]
+            assert sequences == sorted(set(sequences))
+            if which == "pubsub":
+                assert sequences == list(range(sequences[0], sequences[0] + len(sequences)))
+
+
+@asynccontextmanager
+async def _readers(one: Harbour) -> AsyncIterator[dict[str, list[dict[str, Any]]]]:
+    """What readers of server-sent events have got, by query."""
+    seen: dict[str, list[dict[str, Any]]] = {query: [] for query in QUERIES}
+    reading = [asyncio.create_task(_follow(one, query, events)) for query, events in seen.items()]
+    try:
+        yield seen
+    finally:
+        for task in reading:
+            task.cancel()
+        await asyncio.wait(reading)
+
+
+async def _load(one: Harbour) -> None:
+    number = 0
+    while True:
+        number += 1
+        statement = f"UPDATE Ship SET draught = {number % 100}, berth = {number % 6} WHERE id = 'ship-{number % 40}'"
+        await asyncio.to_thread(one.database.write, [statement])
+        await asyncio.sleep(0.02)  # the load
+
+
+async def _follow(one: Harbour, query: str, seen: list[dict[str, Any]]) -> None:
+    """As a browser does: after a break from the last id on."""
+    url = f"{one.system.url}/queries/{query}/events"
+    last = "0"
+    while True:
+        headers = {**one.headers, "Accept": "text/event-stream", "Last-Event-ID": last}
+        try:
+            async with one.client.stream("GET", url, headers=headers) as stream:
+                if stream.status_code == 200:
+                    async for line in stream.aiter_lines():
+                        if line.startswith("id: "):
+                            last = line[4:]
+                        elif line.startswith("data: "):
+                            seen.append(httpx.Response(200, content=line[6:]).json())
+        except httpx.HTTPError:
+            pass
+        await asyncio.sleep(0.05)
+
+
+def _folded(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows after the events (wire.md section 5)."""
+    rows: dict[str, dict[str, Any]] = {}
+    for event in events:
+        if event["kind"] == "control":
+            if event["controlSignal"]["kind"] == "bootstrapStarted":
+                rows.clear()
+            continue
+        rows |= zip(event["addedRowIds"], event["addedResults"], strict=True)
+        for item in event["updatedResults"]:
+            rows[item["rowId"]] = item["after"]
+        for row in event["deletedRowIds"]:
+            del rows[row]
+    return sorted(rows.values(), key=lambda row: repr(sorted(row.items())))
+
+
+def _saying(lines: list[tuple[float, str]], text: str) -> int:
+    """How many processes have said it."""
+    return len({line.partition(": ")[0] for _, line in lines if text in line})
+
+
+async def _asked(one: Harbour, place: str, name: str, path: str, body: Any = None) -> httpx.Response:
+    url = f"{one.system.fleet.url(place, name)}{path}"
+    if body is None:
+        return await one.client.get(url, headers=one.headers)
+    return await one.client.post(url, json=body, headers=one.headers)
+
+
+async def _documents(pair: Pair, one: Harbour, *collections: str) -> list[str]:
+    """The names of the documents there are, as another program reads them."""
+    base = f"http://{pair.firestore.host}/v1/projects/{one.system.project}/databases/(default)/documents"
+    found: list[str] = []
+    for collection in collections:
+        answer = await one.client.get(f"{base}/{collection}?showMissing=true", headers={"Authorization": "Bearer owner"})
+        found += [document["name"] for document in answer.json().get("documents", [])]
+    return found
