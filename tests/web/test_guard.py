@@ -170,6 +170,23 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_defect() -> 
     assert asked == ["receive"]
 
 
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("drasi.example", "https://drasi.example", 200),
+        ("drasi.example", "http://drasi.example", 200),
+        ("drasi.example:8443", "https://drasi.example:8443", 200),
+        ("drasi.example:443", "https://drasi.example", 200),
+        ("drasi.example", "https://drasi.example:8443", 403),
+        ("drasi.example", "https://drasi.example.evil.example", 403),
+        ("drasi.example", "https://evil.example", 403),
+    ],
+)
+async def test_behind_whoever_ends_tls_a_page_is_still_our_own(host: str, origin: str, status: int) -> None:
+    answer = await ask("POST", guard=Guard(inner, loopback_only=False, authorize=_anybody), Host=host, Origin=origin)
+    assert answer.status_code == status
+
+
 @pytest.mark.parametrize("origin", ["null", "http://[", "https://"])
 async def test_two_addresses_that_are_none_are_not_the_same(origin: str) -> None:
     answer = await ask("POST", guard=Guard(inner, loopback_only=False, authorize=_anybody), Host="[", Origin=origin)

@@ -83,6 +83,9 @@ async def test_over_https_the_cookie_stays_there(client: httpx.AsyncClient) -> N
     headers = {"Authorization": f"Bearer {ISSUER.issue('ada', ['admin']).text}"}
     answer = await client.post("https://127.0.0.1/sign-in", headers=headers)
     assert SimpleCookie(answer.headers["set-cookie"])["drasi_token"]["secure"] is True
+    headers = {"Authorization": f"Bearer {ISSUER.issue('ada', ['admin']).text}", "Origin": "https://127.0.0.1:8080"}
+    behind_tls = await client.post("/sign-in", headers=headers)
+    assert SimpleCookie(behind_tls.headers["set-cookie"])["drasi_token"]["secure"] is True
 
 
 async def test_nobody_signs_in_with_a_token_that_is_not_valid(client: httpx.AsyncClient) -> None:

@@ -24,7 +24,7 @@ Authorize = Callable[[Scope], Awaitable[None]]
 """Checks the token of one request and says in the scope whose it is; raises Refusal, or another DrasiError if it cannot now."""
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 _log = structlog.get_logger("drasi.guard")
 
@@ -92,7 +92,7 @@ class Guard:
         if self._open and not _comes_in_on_loopback(scope):
             raise Forbidden("tokens are not checked here, so only a loopback address is answered", hint="let tokens be checked")
         writing = scope["type"] == "websocket" or scope["method"] not in _READING
-        if writing and origin is not None and not _same_authority(origin, f"{scope.get('scheme', 'http')}://{host}"):
+        if writing and origin is not None and not _is_own(origin, host):
             raise Forbidden(f"writing requests from pages of '{origin}' are refused", hint="open the page on this address")
 
 
@@ -130,9 +130,10 @@ def _wants_page(scope: Scope) -> bool:
     return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
 
 
-def _same_authority(one: str, other: str) -> bool:
-    mine = _authority(one)
-    return mine is not None and mine == _authority(other)
+def _is_own(origin: str, host: str) -> bool:
+    """Whether a page is of the host that is asked. Its scheme may be another: whoever ends TLS in front of us speaks http here."""
+    page = _authority(origin)
+    return page is not None and page == _authority(f"{origin.partition(':')[0]}://{host}")
 
 
 def _authority(url: str) -> tuple[str, int | None] | None:

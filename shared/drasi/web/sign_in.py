@@ -73,7 +73,8 @@ class SignIn:
 
     def _answer(self, request: Request) -> Response:
         principal: Principal = request.scope[PRINCIPAL]
-        secure = request.url.scheme == "https"
+        # Whoever ends TLS in front of us speaks http to us; the page knows better. The guard has seen that it is ours.
+        secure = "https" in (request.url.scheme, request.headers.get("origin", "").partition(":")[0])
         if request.method == "POST":
             response = Response(status_code=204, headers={"Cache-Control": "no-store"})
             token = token_of(request.scope) or ""
