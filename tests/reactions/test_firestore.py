@@ -438,6 +438,73 @@ async def test_at_work_in_the_reaction_function(database: Database, clock: Clock
     assert await database.documents() == query.rows == {"a": {"n": 3}}
 
 
+async def test_rows_that_can_be_no_document_keep_no_other_back(database: Database, clock: Clock) -> None:
+    """Also where the result is written anew: at the start, and after a sequence that was lost."""
+    query = Query()
+    query.change(add={"a": {"n": 1}, "b": {"n": {"__bad__": 1}}})
+    state = MemoryState()
+
+    def function(then: str) -> ReactionFunction:
+        properties = {"project": database.project, "collection": "results-{{queryId}}"}
+        return ReactionFunction(
+            "port",
+            KIND,
+            properties,
+            {"q": None},
+            reader=Reader(query),
+            state=state,
+            timing=clock.timing(),
+            on_failure={"then": then},
+        )
+
+    blocked = function("block")
+    await blocked.start()
+    await until(lambda: "cannot be a field's name" in str(blocked.status()["messages"]), clock)
+    assert await database.documents() == {}
+    await blocked.close()
+    first = function("skip")
+    await first.start()
+    query.change(add={"d": {"n": 4}})
+    await until(lambda: first.status()["queries"]["q"]["sequence"] == query.sequence, clock)
+    assert await database.documents() == {"a": {"n": 1}, "d": {"n": 4}}
+    assert [letter["id"].rpartition("/")[2] for letter in await first.dead_letters()] == ["b"]
+    await first.close()
+    query.change(add={"c": {"n": 2}})
+    await database.client.commit([database.client.delete("_drasi/port-q")])
+    second = function("skip")
+    await second.start()
+    await until(lambda: second.status()["queries"]["q"]["sequence"] == query.sequence, clock)
+    assert await database.documents() == {"a": {"n": 1}, "d": {"n": 4}, "c": {"n": 2}}
+    await second.close()
+
+
+@pytest.mark.parametrize(
+    "value", [{"__x__": 1}, {"": 1}, [{"__x__": 1}], {"k" * 1_501: 1}], ids=["reserved", "empty", "in a list", "long"]
+)
+async def test_a_row_with_impossible_names_fails_alone(database: Database, value: Any) -> None:
+    query = Query()
+    reaction = await database.reaction(query)
+    await reaction.resync("q")
+    event = query.change(add={"a": {"n": 1}, "b": {"n": value}})
+    with pytest.raises(DeliveryFailed) as failed:
+        await deliver(reaction, event)
+    assert (failed.value.row_id, failed.value.retryable) == ("b", False)
+    assert await deliver(reaction, event, done=("b",)) == ["a"]
+    assert await database.documents() == {"a": {"n": 1}}
+
+
+async def test_ids_that_look_alike_are_two_documents(database: Database) -> None:
+    query = Query()
+    reaction = await database.reaction(query)
+    await reaction.resync("q")
+    await deliver(
+        reaction, query.change(add={"a/b": {"n": 1}, "a%2Fb": {"n": 2}, "a%252Fb": {"n": 3}, ".": {"n": 4}, "~.": {"n": 5}})
+    )
+    assert sorted(row["n"] for row in (await database.documents()).values()) == [1, 2, 3, 4, 5]
+    await deliver(reaction, query.change(delete=("a/b", ".")))
+    assert sorted(row["n"] for row in (await database.documents()).values()) == [2, 3, 5]
+
+
 # Without Firestore.
 
 
@@ -449,6 +516,9 @@ async def test_at_work_in_the_reaction_function(database: Database, clock: Clock
         ("..", "~.."),
         ("__a__", "~__a__"),
         ("...", "..."),
+        ("a%2Fb", "a%252Fb"),
+        ("~.", "~~."),
+        ("100%", "100%"),
         ("é" * 750, "é" * 750),
     ],
 )

@@ -365,9 +365,11 @@ class QueryDelivery:
             if failed.retryable and count < self._on_failure.attempts:
                 await self._pause(max(self._timing.backoff(count), failed.retry_after_s or 0.0))
             elif self._on_failure.then == "skip":
-                await self._give_up(event, failed)
+                given_up = await self._give_up(event, failed)
                 if row is None:
                     return
+                if not given_up:  # a row that is not of this event
+                    await self._pause(self._timing.backoff(count))
             else:
                 self._blocks(event, failed)
                 await self._pause(LONGEST_S)
@@ -401,9 +403,23 @@ class QueryDelivery:
             await asyncio.gather(task, return_exceptions=True)
         return None
 
-    async def _give_up(self, event: ResultEvent, failed: DeliveryFailed) -> None:
-        if isinstance(event, ControlEvent):
-            return
+    async def leave_out(self, event: ChangeEvent, failed: DeliveryFailed) -> bool:
+        """Gives up a row of a copy of the result, if such rows are to be given up; says whether."""
+        if self._on_failure.then != "skip" or failed.retryable:
+            return False
+        if failed.row_id not in self._work.done:
+            await self._bury(event, failed)
+        return True
+
+    async def _give_up(self, event: ResultEvent, failed: DeliveryFailed) -> bool:
+        """Whether there was anything to give up."""
+        letters = 0 if isinstance(event, ControlEvent) else await self._bury(event, failed)
+        await self._save()
+        return letters > 0
+
+    async def _bury(self, event: ChangeEvent, failed: DeliveryFailed) -> int:
+        """Makes dead letters of the row that failed, or of all that are left; how many."""
+        letters = 0
         for change in row_changes(event):
             if change.row_id in self._work.done or failed.row_id not in (None, change.row_id):
                 continue
@@ -417,6 +433,7 @@ class QueryDelivery:
                 at_ms=self._timing.now_ms(),
             )
             await self._state.add_dead_letter(letter)
+            letters += 1
             self.standing.dead_letters += 1
             self._work.done[change.row_id] = None
         logger.warning(
@@ -426,7 +443,7 @@ class QueryDelivery:
             self.query_id,
             failed.message,
         )
-        await self._save()
+        return letters
 
     def _blocks(self, event: ResultEvent, failed: DeliveryFailed) -> None:
         self.standing.blocked = True

@@ -72,6 +72,7 @@ class FirestoreReaction:
         self._id = given.id
         self._reader = given.reader
         self._report = given.report
+        self._leave_out = given.leave_out
         self._project = str(properties.get("project") or "")
         self._database = str(properties.get("database") or "(default)")
         self._layouts: dict[str, Layout] = {}
@@ -137,7 +138,12 @@ class FirestoreReaction:
         )
         plan = _Plan()
         for change in row_changes(event):
-            identity, fields = self._document(query_id, event, change)
+            try:
+                identity, fields = self._document(query_id, event, change)
+            except DeliveryFailed as error:
+                if not await self._leave_out(event, error):
+                    raise
+                continue
             if identity in plan.sets:
                 self._duplicate(query_id)
             plan.sets[identity] = (change.row_id, fields)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,8 +18,11 @@ from drasi.templates.functions import as_text
 
 LARGEST_DOCUMENT: Final = 1_048_576
 LONGEST_ID: Final = 1_500
+LONGEST_NAME: Final = 1_500
+"""Bytes of a field's name, at any depth."""
 DEEPEST: Final = 20
 _INT64: Final = 2**63
+_LIKE_A_SLASH: Final = re.compile("%(?=(?:25)*2F)")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Json = dict[str, Any]
@@ -121,12 +125,11 @@ class Layout:
                 raise RowFailure(f"the template cannot be rendered: {error.message}") from None
         else:
             values = {name: row[name] for name in self.fields if name in row} if self.fields else row
-        fields = {name: to_json(value) for name, value in values.items()}
+        fields = _fields(values, 0)
         if self.metadata:
+            if self.metadata in fields:
+                raise RowFailure("a column has the name of the metadata field", hint="name another metadataField, or null")
             fields[self.metadata] = {"mapValue": {"fields": dict(metadata)}}
-        for name in fields:
-            if not name or (name.startswith("__") and name.endswith("__")):
-                raise RowFailure(f"'{name}' cannot be a field's name", hint="give the column another name with AS")
         size = len(msgspec.json.encode(fields))
         if size > LARGEST_DOCUMENT:
             raise RowFailure(f"the document has {size:,} bytes: at most {LARGEST_DOCUMENT:,}", hint="take fewer columns: fields")
@@ -158,14 +161,26 @@ def to_json(value: Any, depth: int = 1, *, in_list: bool = False) -> Json:
             return {"stringValue": as_text(value)}
         return {"arrayValue": {"values": [to_json(item, depth + 1, in_list=True) for item in value]}}
     if isinstance(value, Mapping):
-        return {"mapValue": {"fields": {str(name): to_json(item, depth + 1) for name, item in value.items()}}}
+        return {"mapValue": {"fields": _fields(value, depth)}}
     return {"stringValue": as_text(value)}
 
 
+def _fields(values: Mapping[str, Any], depth: int) -> Json:
+    found = {}
+    for name, value in values.items():
+        if not name or (name.startswith("__") and name.endswith("__")) or len(name.encode()) > LONGEST_NAME:
+            where = "give the column another name with AS" if depth == 0 else "return the parts of the map that are wanted"
+            raise RowFailure(f"'{name[:40]}' cannot be a field's name", hint=where)
+        found[name] = to_json(value, depth + 1)
+    return found
+
+
 def valid_id(text: str) -> str:
-    """Any text as a document's id."""
-    identity = text.replace("/", "%2F")
-    if identity in (".", "..") or (identity.startswith("__") and identity.endswith("__")):
+    """Any text as a document's id; another text has another id."""
+    # What looks like a slash that was replaced already gets a mark more.
+    identity = _LIKE_A_SLASH.sub("%25", text).replace("/", "%2F")
+    bare = identity.lstrip("~")
+    if bare in (".", "..") or (bare.startswith("__") and bare.endswith("__")):
         identity = f"~{identity}"
     if len(identity.encode()) > LONGEST_ID:
         return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()

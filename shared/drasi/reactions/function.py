@@ -13,10 +13,10 @@ from starlette.routing import BaseRoute
 from drasi.errors import DrasiError
 from drasi.messages.envelope import Message
 from drasi.messages.reading import QueryReader
-from drasi.messages.results import decode_events
+from drasi.messages.results import ChangeEvent, decode_events
 from drasi.reactions.configuration import read
 from drasi.reactions.delivery import OnFailure, QueryDelivery
-from drasi.reactions.port import Reaction, ReactionContext, ReactionKind
+from drasi.reactions.port import DeliveryFailed, Reaction, ReactionContext, ReactionKind
 from drasi.reactions.state import ReactionState
 from drasi.reactions.timing import Timing
 
@@ -78,7 +78,7 @@ class ReactionFunction:
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = asyncio.Event()
         parsed = {query_id: read(raw) for query_id, raw in queries.items()}
-        given = ReactionContext(reaction_id, properties, parsed, reader, self._report, self._standings)
+        given = ReactionContext(reaction_id, properties, parsed, reader, self._report, self._standings, self._leave_out)
         self._reaction: Reaction = kind.make(given)
         self._queries = tuple(parsed)
         self._deliveries: dict[str, QueryDelivery] = {}
@@ -185,6 +185,9 @@ class ReactionFunction:
             "deadLetters": self._dead_letters + given_up,
             "warnings": [],
         }
+
+    async def _leave_out(self, event: ChangeEvent, failed: DeliveryFailed) -> bool:
+        return await self._deliveries[event.queryId].leave_out(event, failed)
 
     def _standings(self) -> Mapping[str, Any]:
         if self._reaction.delivers:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from starlette.routing import BaseRoute
 
 from drasi.errors import DrasiError
 from drasi.messages.reading import QueryReader
-from drasi.messages.results import ResultEvent
+from drasi.messages.results import ChangeEvent, ResultEvent
 
 
 class DeliveryFailed(DrasiError):
@@ -39,6 +39,14 @@ class Confirm(Protocol):
     def __call__(self, row_id: str, /) -> None: ...
 
 
+LeaveOut = Callable[[ChangeEvent, DeliveryFailed], Awaitable[bool]]
+"""From the result as one event, and the failure of one of its rows."""
+
+
+async def _keep_all(event: ChangeEvent, failed: DeliveryFailed) -> bool:
+    return False
+
+
 @dataclass(slots=True)
 class ReactionContext:
     """What the reaction function gives to a kind.
@@ -50,6 +58,8 @@ class ReactionContext:
         reader: View and tail of queries.
         report: Sets (or with None removes) a line of the status.
         status: The reaction's per-query delivery status, for pages (`{query: {sequence, behind, failing, lastError}}`).
+        leave_out: For a row of a copy of the result (``resync``) that the target can never take: whether the user wants such rows
+            given up (it is then a dead letter). If not, the copy fails with it.
     """
 
     id: str
@@ -58,6 +68,7 @@ class ReactionContext:
     reader: QueryReader
     report: Callable[[str, str | None], None]
     status: Callable[[], Mapping[str, Any]]
+    leave_out: LeaveOut = field(default=_keep_all)
 
 
 class Reaction(Protocol):
