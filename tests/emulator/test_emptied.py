@@ -14,79 +14,22 @@ import pytest
 
 from tests.embedded.waiting import eventually
 from tests.emulator.course import kept, until
-from tests.emulator.emulators import Emulator
-from tests.emulator.harbour import QUERIES, Harbour, harbour
-
-FUNCTIONS = [
-    ("management", "management"),
-    ("source", "harbour-db"),
-    ("container", "default"),
-    ("container", "pair"),
-    ("reaction", "alerts"),
-    ("reaction", "board"),
-    ("reaction", "loads"),
-]
-PROCESSES = 8
-"""The container ``pair`` has two."""
-WORKS_S = 120
-
-
-class Pair:
-    """Both emulators, of one test alone."""
-
-    def __init__(self) -> None:
-        self.firestore = Emulator("firestore")
-        self.pubsub = Emulator("pubsub")
-
-    def empty(self, *emulators: Emulator) -> None:
-        """They end, and come back."""
-        for emulator in emulators:
-            emulator.stop()
-            emulator.begin()
+from tests.emulator.harbour import QUERIES, Harbour
+from tests.emulator.pair import FUNCTIONS, PROCESSES, WORKS_S, Pair, pair, running_on
 
 
 @pytest.fixture
-def pair() -> Iterator[Pair]:
-    one = Pair()
-    one.firestore.start()
-    one.pubsub.start()
-    yield one
-    one.firestore.stop()
-    one.pubsub.stop()
+def emulators() -> Iterator[Pair]:
+    with pair() as one:
+        yield one
 
 
-@asynccontextmanager
-async def running_on(pair: Pair, directory: Path, *, heal: bool = True) -> AsyncIterator[tuple[Harbour, list[tuple[float, str]]]]:
-    """The harbour, and its lines with the moment they came."""
-    lines = Lines()
-    try:
-        async with harbour(directory, lines, firestore=pair.firestore.host, pubsub=pair.pubsub.host, heal=heal) as one:
-            await eventually(one.agrees, "the answers are those of the database", WORKS_S)
-            await eventually(lambda: kept(one), "the collection is the answer", WORKS_S)
-            yield one, lines.at
-    finally:
-        print("\n".join(f"{at - lines.began:7.2f} {line}" for at, line in lines.at[-300:]))
-
-
-class Lines(list[str]):
-    """What is said, with the moment."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.began = time.monotonic()
-        self.at: list[tuple[float, str]] = []
-
-    def append(self, line: str) -> None:
-        self.at.append((time.monotonic(), line))
-        super().append(line)
-
-
-async def test_every_function_says_that_its_memory_is_gone_and_takes_nothing_more(pair: Pair, tmp_path: Path) -> None:
+async def test_every_function_says_that_its_memory_is_gone_and_takes_nothing_more(emulators: Pair, tmp_path: Path) -> None:
     """Nobody heals here: what functions do by themselves. Started again, they begin anew."""
-    async with running_on(pair, tmp_path, heal=False) as (one, lines):
+    async with running_on(emulators, tmp_path, heal=False) as (one, lines):
         writing = asyncio.create_task(_load(one))
-        pair.empty(pair.firestore)
-        await until(pair.firestore.listens, "Firestore is there again", WORKS_S)
+        emulators.empty(emulators.firestore)
+        await until(emulators.firestore.listens, "Firestore is there again", WORKS_S)
         back = time.monotonic()
         said: dict[str, float] = {}
 
@@ -117,7 +60,7 @@ async def test_every_function_says_that_its_memory_is_gone_and_takes_nothing_mor
             assert (await _asked(one, place, name, path, pushed)).status_code == 503
         assert (await _asked(one, "management", "management", "/v1/apply", [])).status_code == 503
         assert (await one.client.get(f"{one.system.url}/queries/berth-load", headers=one.headers)).status_code == 503
-        assert await _documents(pair, one, "drasi-default", "drasi-pair", "drasi") == []
+        assert await _documents(emulators, one, "drasi-default", "drasi-pair", "drasi") == []
         writing.cancel()
         await asyncio.wait([writing])
         lost = [line for _, line in lines if "LogLost" in line and "[error" in line]
@@ -131,14 +74,14 @@ async def test_every_function_says_that_its_memory_is_gone_and_takes_nothing_mor
 
 
 @pytest.mark.parametrize("which", ["both", "firestore", "pubsub"])
-async def test_it_heals_by_itself(pair: Pair, tmp_path: Path, which: str) -> None:
+async def test_it_heals_by_itself(emulators: Pair, tmp_path: Path, which: str) -> None:
     """Nobody tells the system: the emulators are not its children."""
-    async with running_on(pair, tmp_path) as (one, lines), _readers(one) as seen:
+    async with running_on(emulators, tmp_path) as (one, lines), _readers(one) as seen:
         writing = asyncio.create_task(_load(one))
         try:
             await until(lambda: all(len(events) > 5 for events in seen.values()), "readers see events")
-            gone = [pair.firestore, pair.pubsub] if which == "both" else [getattr(pair, which)]
-            pair.empty(*gone)
+            gone = [emulators.firestore, emulators.pubsub] if which == "both" else [getattr(emulators, which)]
+            emulators.empty(*gone)
             await until(lambda: all(emulator.listens() for emulator in gone), "it is there again", WORKS_S)
             back = time.monotonic()
             await until(lambda: any("LogLost" in line or "BusLost" in line for _, line in lines), "somebody says so", WORKS_S)
@@ -242,9 +185,9 @@ async def _asked(one: Harbour, place: str, name: str, path: str, body: Any = Non
     return await one.client.post(url, json=body, headers=one.headers)
 
 
-async def _documents(pair: Pair, one: Harbour, *collections: str) -> list[str]:
+async def _documents(emulators: Pair, one: Harbour, *collections: str) -> list[str]:
     """The names of the documents there are, as another program reads them."""
-    base = f"http://{pair.firestore.host}/v1/projects/{one.system.project}/databases/(default)/documents"
+    base = f"http://{emulators.firestore.host}/v1/projects/{one.system.project}/databases/(default)/documents"
     found: list[str] = []
     for collection in collections:
         answer = await one.client.get(f"{base}/{collection}?showMissing=true", headers={"Authorization": "Bearer owner"})

@@ -60,6 +60,7 @@ _log = logging.getLogger(__name__)
 _STATES = {"running": "running", "bootstrapping": "bootstrapping", "stopped": "stopped", "failed": "stopped"}
 _PAGE = 500
 _FOLLOW_S = 5.0
+_ANSWER_S = 1.0
 
 
 class Container:
@@ -359,14 +360,15 @@ class Container:
         """Reads what other instances have committed, if this one has not looked for ``follow_s``.
 
         One that is pushed nothing, and has no reader that follows, would else show what was long ago. A log that cannot be read now
-        is shown in the status.
+        is shown in the status. Of one that does not answer nobody waits for the answer: they get what is known.
         """
         now = asyncio.get_running_loop().time()
         if not self._started or self._settings.follow_s is None or now - self._looked < self._settings.follow_s:
             return
         self._looked = now
-        with contextlib.suppress(DrasiError):
-            await self._writer.catch_up()
+        with contextlib.suppress(DrasiError, TimeoutError):
+            async with asyncio.timeout(_ANSWER_S):
+                await self._writer.catch_up()
 
     def view(self, query_id: str) -> View:
         """A query's rows right after one sequence.
