@@ -24,6 +24,7 @@ SETTINGS = {
     "max_replication_slots": "40",
     "max_wal_senders": "40",
     "max_connections": "120",
+    "max_prepared_transactions": "10",
     "shared_buffers": "32MB",
     "max_wal_size": "512MB",
     "autovacuum": "off",

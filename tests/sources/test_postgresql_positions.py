@@ -386,7 +386,7 @@ async def test_what_an_operator_must_allow_is_said(pg: PostgresWorld) -> None:
     await function.start()
     await eventually(lambda: "GRANT SELECT ON public.t TO reader" in message_of(function, "NotReadable"), pause_s=0.002)
     client.execute("GRANT SELECT ON t TO reader")
-    await eventually(lambda: "CREATE PUBLICATION pub FOR TABLE public.t" in message_of(function, "NotAllowed"), pause_s=0.002)
+    await eventually(lambda: "CREATE PUBLICATION pub FOR TABLE ONLY public.t" in message_of(function, "NotAllowed"), pause_s=0.002)
     client.execute("CREATE PUBLICATION pub FOR TABLE t")
     await eventually(lambda: "ALTER ROLE reader REPLICATION" in message_of(function, "NotAllowed"), pause_s=0.002)
     client.execute("ALTER ROLE reader REPLICATION")

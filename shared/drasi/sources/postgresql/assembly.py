@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from drasi.messages.changes import SourceChange
 from drasi.sources.port import Labels
 from drasi.sources.postgresql import derived, pgoutput
-from drasi.sources.postgresql.catalog import Catalog, Name, read_types
+from drasi.sources.postgresql.catalog import Catalog, read_types
 from drasi.sources.postgresql.connection import Connection
-from drasi.sources.postgresql.mapping import BadRow, Shape, position_text
+from drasi.sources.postgresql.mapping import BadRow, NoKey, Shape, position_text
 from drasi.sources.postgresql.types import Type, is_known
 from drasi.sources.publisher import TRANSACTION_BYTES
 
@@ -54,7 +54,13 @@ class Assembly:
         decimals: How decimals are written.
         wanted: The labels that somebody wants.
         after: Transactions whose commit record begins before it are known.
+        shift: What positions are higher than the log's places.
         columns: Per table the columns it ever had; kept up to date.
+
+    Attributes:
+        end: Everything committed before it has been taken in.
+        behind: Rows were left out that do not have the columns of their table's key. They are older than the key, and read again
+            because of it; unless the catalog is older.
     """
 
     def __init__(
@@ -66,6 +72,7 @@ class Assembly:
         wanted: Callable[[], Labels],
         after: int,
         columns: dict[str, list[str]],
+        shift: int = 0,
     ) -> None:
         self._source_id = source_id
         self._tables = catalog.by_name()
@@ -75,7 +82,7 @@ class Assembly:
         self._after = after
         self._columns = columns
         self._shapes: dict[int, Shape | None] = {}
-        self._unreadable: dict[int, tuple[Name, str]] = {}
+        self._shift = shift
         self._begin: pgoutput.Begin | None = None
         self._index = 0
         self._open: list[SourceChange] = []
@@ -87,6 +94,7 @@ class Assembly:
         self._split = False
         self._skipping = False
         self.end = after
+        self.behind = False
 
     @property
     def waiting(self) -> int:
@@ -128,7 +136,6 @@ class Assembly:
         name = (described.schema, described.name)
         table = self._tables.get(name)
         self._shapes[described.id] = None
-        self._unreadable.pop(described.id, None)
         if table is None:
             return
         streamed = [(column.name, column.type, column.modifier) for column in described.columns]
@@ -151,13 +158,13 @@ class Assembly:
                 computed=[column.name for column in computed],
                 gone=[column for column in seen if column not in names],
             )
-        except BadRow as error:
-            self._unreadable[described.id] = (name, str(error))
+        except NoKey:
+            self.behind = True
 
     def _take_in(self, step: _Step, wanted: Labels) -> None:
         message = step.message
         if isinstance(message, pgoutput.Begin):
-            self._begin = message if message.lsn >= self._after else None
+            self._begin = replace(message, shift=self._shift) if message.lsn >= self._after else None
             self._index = 0
             self._parts = 0
         elif isinstance(message, pgoutput.Commit):
@@ -179,10 +186,6 @@ class Assembly:
 
     def _change(self, begin: pgoutput.Begin, message: pgoutput.Change, shape: Shape | None, wanted: Labels) -> None:
         if shape is None:
-            if message.table in self._unreadable:
-                name, why = self._unreadable[message.table]
-                self._letter(begin, message.op, ".".join(name), why)
-                self._index += 1
             return
         try:
             changes = shape.changes(message, begin, self._index, wanted)
@@ -212,4 +215,4 @@ class Assembly:
         self._split = True
 
     def _letter(self, begin: pgoutput.Begin, op: str, table: str, error: str) -> None:
-        self._open_letters.append(Letter(position_text(begin.lsn, self._index), {"op": op, "table": table}, error))
+        self._open_letters.append(Letter(position_text(begin.lsn + begin.shift, self._index), {"op": op, "table": table}, error))

@@ -35,8 +35,17 @@ class Relation:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A partition. ``file``: another number when it was emptied or written anew. ``empty``: it never had a row since."""
+
+    id: int
+    file: int
+    empty: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
-    """One table to capture. ``key``: the columns that identify a row. ``partitioned``: its rows are in other tables."""
+    """One table to capture. ``key``: the columns that identify a row. ``partitioned``: its rows are in other tables, ``parts``."""
 
     id: int
     schema: str
@@ -45,10 +54,16 @@ class Table:
     key: tuple[str, ...]
     relations: tuple[Relation, ...] = ()
     partitioned: bool = False
+    parts: tuple[Part, ...] = ()
 
     @property
     def full(self) -> Name:
         return self.schema, self.name
+
+    @property
+    def shown(self) -> str:
+        """In a statement that means its own rows and not those of tables that inherit from it."""
+        return shown(self.full) if self.partitioned else f"ONLY {shown(self.full)}"
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
@@ -77,9 +92,25 @@ class _Found:
     primary: tuple[str, ...]
     identifying: tuple[str, ...]
     foreign: list[_Asked]
-    readable: bool = True
-    partitioned: bool = False
+    readable: bool
+    enterable: bool
+    filtered: bool
+    partitioned: bool
+    parts: list[_Part]
     key: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A table that holds rows of a partitioned one."""
+
+    id: int
+    name: Name
+    identity: str
+    file: int
+    empty: bool
+    primary: tuple[str, ...]
+    identifying: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +121,21 @@ class _Asked:
     referenced: tuple[str, ...] = ()
 
 
-# One row per table: what identifies its rows, its columns, its foreign keys.
-_TABLES = """
-SELECT c.oid::int8, n.nspname, c.relname, c.relreplident::text, c.relkind = 'p', has_table_privilege(c.oid, 'SELECT'),
-  (SELECT coalesce(array_agg(a.attname::text ORDER BY k.place), '{}')
+_INDEXED = """(SELECT coalesce(json_agg(a.attname ORDER BY k.place), '[]')
      FROM pg_index i, unnest(i.indkey) WITH ORDINALITY k (attnum, place) JOIN pg_attribute a ON a.attnum = k.attnum
-     WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid),
-  (SELECT coalesce(array_agg(a.attname::text), '{}') FROM pg_index i, unnest(i.indkey) k (attnum)
-     JOIN pg_attribute a ON a.attnum = k.attnum WHERE i.indrelid = c.oid AND i.indisreplident AND a.attrelid = c.oid),
+     WHERE i.indrelid = {table} AND i.{which} AND a.attrelid = {table} AND k.place <= i.indnkeyatts)"""
+
+# One row per table: what identifies its rows, its columns, its foreign keys, its partitions.
+_TABLES = f"""
+SELECT c.oid::int8, n.nspname, c.relname, c.relreplident::text, c.relkind = 'p', has_table_privilege(c.oid, 'SELECT'),
+  has_schema_privilege(n.oid, 'USAGE'), row_security_active(c.oid),
+  CASE WHEN c.relkind = 'p' THEN (SELECT coalesce(json_agg(json_build_array(p.oid::int8, pn.nspname, p.relname, p.relreplident,
+       p.relfilenode::int8, coalesce(pg_relation_size(p.oid) = 0, false),
+       {_INDEXED.format(table="p.oid", which="indisprimary")}, {_INDEXED.format(table="p.oid", which="indisreplident")})
+       ORDER BY p.oid), '[]')
+     FROM pg_partition_tree(c.oid) t JOIN pg_class p ON p.oid = t.relid JOIN pg_namespace pn ON pn.oid = p.relnamespace
+     WHERE t.isleaf AND p.oid <> c.oid) END,
+  {_INDEXED.format(table="c.oid", which="indisprimary")}, {_INDEXED.format(table="c.oid", which="indisreplident")},
   (SELECT coalesce(json_agg(json_build_array(a.attname, a.atttypid::int8, a.atttypmod, format_type(a.atttypid, a.atttypmod),
        CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END) ORDER BY a.attnum), '[]')
      FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -115,13 +153,23 @@ WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartitio
 ORDER BY n.nspname, c.relname
 """
 
+# What else has the name of a table.
+_OTHERS = """
+SELECT n.nspname, c.relname, CASE WHEN c.relispartition THEN 'a partition: name the table it belongs to'
+  WHEN c.relpersistence = 'u' THEN 'unlogged: its changes are not in the log; run: ALTER TABLE ' || c.oid::regclass || ' SET LOGGED'
+  WHEN c.relpersistence = 't' THEN 'temporary' WHEN c.relkind = 'v' THEN 'a view: name the tables it shows'
+  WHEN c.relkind = 'm' THEN 'a materialized view: name the tables it shows'
+  WHEN c.relkind = 'f' THEN 'a foreign table: its changes are in the log of the server where it is' END
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+"""
+
 _TYPES = """
 WITH RECURSIVE used (oid) AS (
   SELECT unnest(%s::int8[])::oid
   UNION SELECT unnest(ARRAY[t.typelem, t.typbasetype]) FROM used u JOIN pg_type t ON t.oid = u.oid WHERE t.oid <> 0
 )
-SELECT t.oid::int8, CASE WHEN t.typcategory = 'A' AND t.typlen = -1 THEN t.typelem ELSE 0 END::int8, t.typbasetype::int8,
-  t.typtypmod,  coalesce(e.typdelim, ',')::text
+SELECT t.oid::int8, CASE WHEN t.typcategory = 'A' AND t.typlen = -1 AND t.oid NOT IN (22, 30) THEN t.typelem ELSE 0 END::int8,
+  t.typbasetype::int8, t.typtypmod, coalesce(e.typdelim, ',')::text
 FROM used u JOIN pg_type t ON t.oid = u.oid LEFT JOIN pg_type e ON e.oid = t.typelem
 """
 
@@ -131,7 +179,11 @@ async def read_catalog(connection: Connection, wanted: Wanted) -> Catalog:
     cursor = await connection.execute(_TABLES)
     present = {found.name: found for found in map(_found, await cursor.fetchall())}
     problems: list[Problem] = []
-    names = _names(wanted, present, problems)
+    others: dict[Name, str] = {}
+    if any(_name(asked) not in present for asked in wanted.tables):
+        cursor = await connection.execute(_OTHERS)
+        others = {(schema, name): what for schema, name, what in await cursor.fetchall() if what}
+    names = _names(wanted, present, others, problems)
     keys = {_name(table): columns for table, columns in wanted.keys.items()}
     relations = _group(wanted.relations)
     unusable = {name: _give_key(found, keys.get(name)) for name, found in present.items()}
@@ -148,9 +200,13 @@ async def read_catalog(connection: Connection, wanted: Wanted) -> Catalog:
             outcome = _resolve(relation, found, present)
             if isinstance(outcome, Problem):
                 problems.append(outcome)
+            elif any(other.type == outcome.type for other in resolved):
+                where = f"relation {outcome.type} of table {'.'.join(name)}"
+                problems.append(Problem("RelationIgnored", f"{where}: the table has another one of that type"))
             else:
                 resolved.append(outcome)
-        tables.append(Table(found.id, *name, tuple(found.columns), found.key, tuple(resolved), found.partitioned))
+        parts = tuple(Part(part.id, part.file, part.empty) for part in found.parts)
+        tables.append(Table(found.id, *name, tuple(found.columns), found.key, tuple(resolved), found.partitioned, parts))
     types = await read_types(connection, {column.type for table in tables for column in table.columns})
     return Catalog(tuple(tables), tuple(problems), types)
 
@@ -170,7 +226,7 @@ def shown(name: Name) -> str:
 
 
 def _found(row: Sequence[Any]) -> _Found:
-    number, schema, name, identity, partitioned, readable, primary, identifying, columns, foreign = row
+    number, schema, name, identity, partitioned, readable, enterable, filtered, parts, primary, identifying, columns, foreign = row
     return _Found(
         id=number,
         name=(schema, name),
@@ -180,11 +236,17 @@ def _found(row: Sequence[Any]) -> _Found:
         identifying=tuple(identifying),
         foreign=[_Asked(kind, tuple(own), (there, target), tuple(theirs)) for kind, there, target, own, theirs in foreign],
         readable=readable,
+        enterable=enterable,
+        filtered=filtered,
         partitioned=partitioned,
+        parts=[
+            _Part(part, (within, called), how, file, empty, tuple(its), tuple(named))
+            for part, within, called, how, file, empty, its, named in parts or ()
+        ],
     )
 
 
-def _names(wanted: Wanted, present: Mapping[Name, _Found], problems: list[Problem]) -> list[Name]:
+def _names(wanted: Wanted, present: Mapping[Name, _Found], others: Mapping[Name, str], problems: list[Problem]) -> list[Name]:
     if not wanted.tables:
         return sorted(present)
     names: set[Name] = set()
@@ -192,6 +254,8 @@ def _names(wanted: Wanted, present: Mapping[Name, _Found], problems: list[Proble
         name = _name(asked)
         if name in present:
             names.add(name)
+        elif name in others:
+            problems.append(Problem("MissingTable", f"{'.'.join(name)} is {others[name]}"))
         else:
             listed = ", ".join(".".join(other) for other in sorted(present)[:20]) or "none"
             problems.append(Problem("MissingTable", f"there is no table {'.'.join(name)} (there are: {listed})"))
@@ -231,22 +295,29 @@ def _give_key(found: _Found, named: tuple[str, ...] | None) -> Problem | None:
 
 def _capturable(found: _Found, user: str) -> Problem | None:
     """Whether the log holds the key of rows that are changed or deleted, and a snapshot can read the table."""
-    logged: Iterable[str]
-    if found.identity == "f":
-        logged = found.key
-    elif found.identity == "i":
-        logged = found.identifying
-    elif found.identity == "d":
-        logged = found.primary
-    else:
-        logged = ()
     table = ".".join(found.name)
-    missing = [name for name in found.key if name not in logged]
-    if missing:
-        why = f"the log does not hold {', '.join(missing)} of rows of {table} that are changed or deleted"
-        return Problem("ReplicaIdentity", f"{why}; run: ALTER TABLE {shown(found.name)} REPLICA IDENTITY FULL")
+    unlogged: dict[Name, list[str]] = {}
+    for name, identity, primary, identifying in (
+        [(part.name, part.identity, part.primary, part.identifying) for part in found.parts]
+        if found.partitioned
+        else [(found.name, found.identity, found.primary, found.identifying)]
+    ):
+        logged = {"f": found.key, "i": identifying, "d": primary}.get(identity, ())
+        if missing := [column for column in found.key if column not in logged]:
+            unlogged[name] = missing
+    if unlogged:
+        columns = ", ".join(sorted({column for missing in unlogged.values() for column in missing}))
+        why = f"the log does not hold {columns} of rows of {table} that are changed or deleted"
+        statements = "; ".join(f"ALTER TABLE {shown(name)} REPLICA IDENTITY FULL" for name in unlogged)
+        return Problem("ReplicaIdentity", f"{why}; run: {statements}")
+    if not found.enterable:
+        schema = quoted(found.name[0])
+        return Problem("NotReadable", f"table {table} cannot be read; run: GRANT USAGE ON SCHEMA {schema} TO {quoted(user)}")
     if not found.readable:
         return Problem("NotReadable", f"table {table} cannot be read; run: GRANT SELECT ON {shown(found.name)} TO {quoted(user)}")
+    if found.filtered:
+        why = f"policies of row security keep rows of table {table} from a snapshot, though not from the log"
+        return Problem("NotReadable", f"{why}; run: ALTER ROLE {quoted(user)} BYPASSRLS")
     if any(column.generated is not None and column.name in found.key for column in found.columns):
         return Problem(
             "NoPrimaryKey",

@@ -22,8 +22,10 @@ CONNECT_S = 10
 _SESSION = (
     "SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'iso_8601'; SET TimeZone = 'UTC'; SET extra_float_digits = 1;"
     " SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmlbinary = 'base64'; SET search_path = pg_catalog;"
-    " SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0"
+    " SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = off;"
+    " SET jit = off; SET default_transaction_read_only = off; SET default_transaction_isolation = 'read committed'"
 )
+_SINCE = ((140_000, "; SET idle_session_timeout = 0"), (170_000, "; SET transaction_timeout = 0"))
 
 
 class NotAllowed(DrasiError):
@@ -95,7 +97,9 @@ async def connect(address: Address, *, replication: bool = False) -> Connection:
     except psycopg.Error as error:
         raise refused(address, error) from None
     try:
-        await connection.execute(_SESSION)
+        version = connection.info.server_version
+        session = _SESSION + "".join(setting for since, setting in _SINCE if version >= since)
+        await connection.execute(session.encode())
     except psycopg.Error as error:
         await connection.close()
         raise refused(address, error) from None
@@ -103,6 +107,17 @@ async def connect(address: Address, *, replication: bool = False) -> Connection:
         await connection.close()
         raise
     return connection
+
+
+async def system_of(connection: Connection) -> str:
+    """Which database this is: of which installation, which there, and in which of its histories (which part as the last)."""
+    cursor = await connection.execute(
+        "SELECT system_identifier::text || '/' || d.oid::text || '/' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
+        " FROM pg_control_system(), pg_database d WHERE d.datname = current_database()"
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 def statement(text: str, *names: str, **literals: object) -> sql.Composed:
@@ -126,6 +141,12 @@ def refused(address: Address, error: psycopg.Error) -> DrasiError:
         return NotAllowed(f"{text} in {address}", hint=hint)
     if "max_wal_senders" in text:
         return NotAllowed(f"{text} in {address}", hint="run: ALTER SYSTEM SET max_wal_senders = 20; then restart the server")
+    if "pg_hba.conf" in text and "no encryption" in text:
+        hint = "set sslMode: require (or prefer), or allow it in pg_hba.conf"
+        return OriginUnavailable(f"{address} lets {user} not in: {text}", hint=hint)
+    if "does not support SSL" in text:
+        hint = "set sslMode: prefer (or disable), or run: ALTER SYSTEM SET ssl = on"
+        return OriginUnavailable(f"{address} cannot be reached as sslMode: require wants it: {text}", hint=hint)
     if "pg_hba.conf" in text:
         return OriginUnavailable(f"{address} lets {user} not in: {text}", hint="allow it in pg_hba.conf")
     if state.startswith("28") or "authentication failed" in text or "no password supplied" in text:

@@ -56,7 +56,8 @@ async def _read(connection: Connection, shape: Shape, row: Row, places: Sequence
         statement("{} = %s::" + table.column(table.key[number]).declared, table.key[number]) for number in range(len(table.key))
     )
     columns = sql.SQL(", ").join(sql.Identifier(shape.names[place]) for place in places)
-    query = sql.SQL("SELECT {} FROM {} WHERE {}").format(columns, sql.Identifier(*table.full), condition)
+    only = sql.SQL("" if table.partitioned else "ONLY ")
+    query = sql.SQL("SELECT {} FROM {}{} WHERE {}").format(columns, only, sql.Identifier(*table.full), condition)
     unknown: list[Value] = [UNCHANGED for _ in places]
     try:
         cursor = await connection.execute(query, [_parameter(row[place]) for place, _ in shape.key])

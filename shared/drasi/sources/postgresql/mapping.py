@@ -19,6 +19,10 @@ class BadRow(ValueError):
     """A row that cannot become an element; the text holds nothing of its values."""
 
 
+class NoKey(ValueError):
+    """Rows were written when the table had not these columns."""
+
+
 class Shape:
     """How the rows of a table are read: its key and relations, and the columns that it had when the rows were written.
 
@@ -45,14 +49,14 @@ class Shape:
         self._converters: list[Convert] = [converter(oid, modifier, types, decimals=decimals) for _, oid, modifier in columns]
         self._gone = dict.fromkeys(name for name in gone if name not in self.names)
         keys = {name: (place, key_converter(oid, types)) for place, (name, oid, _) in enumerate(columns)}
-        missing = [name for name in table.key if name not in keys]
+        needed = [*table.key, *(name for relation in table.relations for name in relation.columns)]
+        missing = [name for name in needed if name not in keys]
         if missing:
-            raise BadRow(f"rows of {'.'.join(table.full)} were written before it had its key ({', '.join(missing)})")
+            raise NoKey(f"rows of {'.'.join(table.full)} were written when it had no column {', '.join(missing)}")
         self.key = [keys[name] for name in table.key]
         self._relations = [
             (relation.type, [keys[name] for name in relation.columns], prefix_of(*relation.references))
             for relation in table.relations
-            if all(name in keys for name in relation.columns)
         ]
         self.prefix = prefix_of(*table.full)
         self.labels = [table.name]
@@ -140,9 +144,8 @@ class Shape:
         return Element(identity, self.labels, properties)
 
     def _change(self, op: Op, table: Literal["node", "rel"], begin: pgoutput.Begin, index: int, element: Element) -> SourceChange:
-        origin = Origin(
-            self._source_id, table, begin.time_ns, begin.lsn, position=position_text(begin.lsn, index), tx=str(begin.xid)
-        )
+        position = position_text(begin.lsn + begin.shift, index)
+        origin = Origin(self._source_id, table, begin.time_ns, begin.lsn, position=position, tx=str(begin.xid))
         payload = Payload(origin, before=element) if op in ("d", "t") else Payload(origin, after=element)
         return SourceChange(op, payload)
 

@@ -38,11 +38,12 @@ Row = list[Value]
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """``lsn``: where the transaction's commit record begins; what positions are made of."""
+    """``lsn``: where the transaction's commit record begins; what positions are made of, with ``shift`` added."""
 
     lsn: int
     time_ns: int
     xid: int
+    shift: int = 0
 
 
 @dataclass(frozen=True, slots=True)

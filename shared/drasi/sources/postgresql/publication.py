@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import psycopg
 
-from drasi.sources.postgresql.catalog import Name, Table, shown
+from drasi.sources.postgresql.catalog import Name, Table
 from drasi.sources.postgresql.connection import Connection, NotAllowed, quoted, statement
 
 _OPERATIONS = "publish = 'insert, update, delete, truncate', publish_via_partition_root = true"
@@ -27,26 +27,55 @@ async def ensure(connection: Connection, name: str, tables: Sequence[Table]) -> 
         [name],
     )
     row = await cursor.fetchone()
-    wanted = {table.full for table in tables}
-    listed = ", ".join(shown(table) for table in sorted(wanted))
+    wanted = {table.full: table for table in tables}
+    listed = ", ".join(table.shown for table in tables)
     if row is None:
         what = f" FOR TABLE {listed}" if listed else ""
         await _run(connection, f"CREATE PUBLICATION {quoted(name)}{what} WITH ({_OPERATIONS})", mark=name)
-        return True, wanted
+        return True, set(wanted)
     everything, complete, via_root = row
     if not complete or (not via_root and any(table.partitioned for table in tables)):
         await _run(connection, f"ALTER PUBLICATION {quoted(name)} SET ({_OPERATIONS})")
+    held = await held_by(connection, name)
+    missing = wanted.keys() - held
+    if missing and not everything:
+        added = ", ".join(wanted[table].shown for table in sorted(missing))
+        await _run(connection, f"ALTER PUBLICATION {quoted(name)} ADD TABLE {added}")
+    elif held - wanted.keys() and not everything and listed and await _is_ours(connection, name):
+        await _run(connection, f"ALTER PUBLICATION {quoted(name)} SET TABLE {listed}")
+    await _see_that_it_is_whole(connection, name, wanted)
+    return False, missing
+
+
+async def held_by(connection: Connection, name: str) -> set[Name]:
+    """The tables whose changes it gives."""
     cursor = await connection.execute(
         "SELECT schemaname::text, tablename::text FROM pg_publication_tables WHERE pubname = %s", [name]
     )
-    held = {(schema, table) for schema, table in await cursor.fetchall()}
-    missing = wanted - held
-    if missing and not everything:
-        added = ", ".join(shown(table) for table in sorted(missing))
-        await _run(connection, f"ALTER PUBLICATION {quoted(name)} ADD TABLE {added}")
-    elif held - wanted and not everything and listed and await _is_ours(connection, name):
-        await _run(connection, f"ALTER PUBLICATION {quoted(name)} SET TABLE {listed}")
-    return False, missing
+    return {(schema, table) for schema, table in await cursor.fetchall()}
+
+
+async def _see_that_it_is_whole(connection: Connection, name: str, wanted: Mapping[Name, Table]) -> None:
+    """Whether it gives every row and every column: somebody else may have made it."""
+    if connection.info.server_version < 150_000:
+        return
+    cursor = await connection.execute(
+        "SELECT schemaname::text, tablename::text, attnames::text[], rowfilter IS NOT NULL FROM pg_publication_tables"
+        " WHERE pubname = %s",
+        [name],
+    )
+    for schema, called, given, filtered in await cursor.fetchall():
+        table = wanted.get((schema, called))
+        if table is None:
+            continue
+        lacking = [column.name for column in table.columns if column.generated is None and column.name not in given]
+        if not filtered and not lacking:
+            continue
+        what = "some rows" if filtered else f"the columns {', '.join(lacking)}"
+        again = (
+            f"ALTER PUBLICATION {quoted(name)} DROP TABLE {table.shown}; ALTER PUBLICATION {quoted(name)} ADD TABLE {table.shown}"
+        )
+        raise NotAllowed(f"publication {name} leaves out {what} of {schema}.{called}", hint=f"run: {again}")
 
 
 async def drop(connection: Connection, name: str) -> None:

@@ -12,7 +12,10 @@ from drasi.sources.port import OriginUnavailable
 from drasi.sources.postgresql.connection import Connection, statement
 
 FETCH = 1_000
-"""Messages that are in memory at a time."""
+"""Messages that are in memory at a time,"""
+_FIRST = 50
+_PAGE_BYTES = 4 << 20
+"""fewer of large rows."""
 
 
 class SlotGone(DrasiError):
@@ -52,7 +55,7 @@ async def find(connection: Connection, name: str) -> Slot | None:
         return None
     plugin, database, here, confirmed, status = row
     if plugin != "pgoutput" or not here:
-        what = f"replication slot {name} is of database {database} and plugin {plugin}"
+        what = f"replication slot {name} is of database {database} and plugin {plugin}" if plugin else f"slot {name} is a standby's"
         raise WrongSlot(what, hint="give the source another slotName")
     invalid = "the server gave up what its replication slot held (max_slot_wal_keep_size)" if status == "lost" else None
     return Slot(int(confirmed or 0), invalid)
@@ -68,8 +71,12 @@ async def create(connection: Connection, name: str) -> Slot:
 
 
 async def drop(connection: Connection, name: str) -> None:
-    """Removes the slot if it is there."""
-    await connection.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s", [name])
+    """Removes the slot if it is there; not one of another database or plugin, which is somebody else's."""
+    await connection.execute(
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
+        " WHERE slot_name = %s AND plugin = 'pgoutput' AND database = current_database()",
+        [name],
+    )
 
 
 async def peek(connection: Connection, name: str, publication: str, limit: int) -> AsyncGenerator[list[bytes]]:
@@ -90,16 +97,23 @@ async def peek(connection: Connection, name: str, publication: str, limit: int) 
     except (psycopg.errors.UndefinedObject, psycopg.errors.ObjectNotInPrerequisiteState) as error:
         raise SlotGone(str(error.diag.message_primary)) from None
     try:
+        count = _FIRST
         async with connection.cursor(binary=True) as cursor:
             while True:
-                await cursor.execute(f"FETCH {FETCH} FROM drasi_changes".encode())
-                rows = await cursor.fetchall()
-                yield [row[0] for row in rows]
-                if len(rows) < FETCH:
+                await cursor.execute(f"FETCH {count} FROM drasi_changes".encode())
+                page = [row[0] for row in await cursor.fetchall()]
+                yield page
+                if len(page) < count:
                     return
+                count = next_count(count, sum(map(len, page)), FETCH)
     finally:
         if not connection.closed:
             await connection.execute("CLOSE drasi_changes")
+
+
+def next_count(count: int, size: int, most: int) -> int:
+    """How many to ask for when so many had that size."""
+    return max(1, min(2 * count, most, count * _PAGE_BYTES // max(size, 1)))
 
 
 async def advance(connection: Connection, name: str, lsn: int) -> None:
@@ -114,12 +128,19 @@ async def advance(connection: Connection, name: str, lsn: int) -> None:
         raise SlotGone(str(error.diag.message_primary)) from None
 
 
-async def flushed(connection: Connection) -> int:
-    """Up to where the log is safely written."""
-    cursor = await connection.execute("SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn")
+async def ends(connection: Connection) -> tuple[int, int]:
+    """Up to where the log is safely written, which may be inside a record; and where the next record will begin."""
+    cursor = await connection.execute(
+        "SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn, pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
+    )
     row = await cursor.fetchone()
     assert row is not None
-    return int(row[0])
+    return int(row[0]), int(row[1])
+
+
+async def flush(connection: Connection) -> None:
+    """What is in the log becomes safe soon: behind a transaction that wrote nothing, the server does not wait for others."""
+    await connection.execute("SELECT pg_current_xact_id()")
 
 
 def lsn_text(lsn: int) -> str:

@@ -20,12 +20,14 @@ from drasi.messages.changes import Element
 from drasi.sources.port import BadRequest, Labels, OriginUnavailable, SnapshotEnd, SnapshotHeader, SnapshotLine, SnapshotRequest
 from drasi.sources.postgresql import waiting
 from drasi.sources.postgresql.catalog import Catalog, Table, read_catalog
-from drasi.sources.postgresql.connection import Address, Connection, connect, refused, statement
-from drasi.sources.postgresql.mapping import Shape, position_before
-from drasi.sources.postgresql.slot import lsn_of
+from drasi.sources.postgresql.connection import Address, Connection, connect, refused, statement, system_of
+from drasi.sources.postgresql.mapping import BadRow, Shape, position_before
+from drasi.sources.postgresql.pgoutput import Row
+from drasi.sources.postgresql.slot import lsn_of, next_count
 from drasi.sources.relational import Wanted
 
 _PAGES = 50
+_FIRST = 50
 _CURSOR = "drasi_rows"
 
 Report = Callable[[str, str | None], None]
@@ -45,6 +47,8 @@ class Reading:
 
     source_id: str
     address: Address
+    system: str
+    shift: int
     wanted: Wanted
     decimals: str
     page_size: int
@@ -67,7 +71,7 @@ async def read_part(reading: Reading, request: SnapshotRequest, now_ns: int) -> 
     try:
         async with _exported(reading) as (connection, lsn):
             catalog = await read_catalog(connection, reading.wanted)
-            yield SnapshotHeader(position_before(lsn), now_ns)
+            yield SnapshotHeader(position_before(lsn + reading.shift), now_ns)
             for table in catalog.tables:
                 if place is not None and table.full < place.table:
                     continue
@@ -76,6 +80,7 @@ async def read_part(reading: Reading, request: SnapshotRequest, now_ns: int) -> 
                     continue
                 if here.after is None:
                     await _report_nulls(connection, table, reading.report)
+                    reading.report(f"BadRow:{'.'.join(table.full)}", None)
                 rows = _Rows(connection, reading, catalog, table, here)
                 async for found, before, skip in rows.read(wanted):
                     room = most - count
@@ -115,6 +120,8 @@ async def _exported(reading: Reading) -> AsyncIterator[tuple[Connection, int]]:
             _, point, snapshot, _ = row
             await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             await connection.execute(statement("SET TRANSACTION SNAPSHOT {snapshot}", snapshot=snapshot))
+            if await system_of(connection) != reading.system:
+                raise OriginUnavailable(f"{reading.address} is not the server that the source reads", hint="it looks again at once")
         yield connection, lsn_of(point)
 
 
@@ -124,6 +131,7 @@ class _Rows:
     def __init__(self, connection: Connection, reading: Reading, catalog: Catalog, table: Table, place: _Place) -> None:
         self._connection = connection
         self._page_size = reading.page_size
+        self._report = reading.report
         self._table = table
         self._place = place
         columns = [(column.name, column.type, column.modifier) for column in table.columns]
@@ -135,7 +143,8 @@ class _Rows:
         columns = ", ".join(["{}"] * len(table.columns))
         keys = ", ".join(["{}"] * len(table.key))
         complete = " AND ".join(["{} IS NOT NULL"] * len(table.key))
-        text = f"DECLARE {_CURSOR} NO SCROLL CURSOR FOR SELECT {columns} FROM {{}}.{{}} WHERE {complete}"
+        only = "" if table.partitioned else "ONLY "
+        text = f"DECLARE {_CURSOR} NO SCROLL CURSOR FOR SELECT {columns} FROM {only}{{}}.{{}} WHERE {complete}"
         names = [*(column.name for column in table.columns), *table.full, *table.key]
         literals = {}
         if after is not None:
@@ -145,21 +154,43 @@ class _Rows:
             names += table.key
         await self._connection.execute(statement(f"{text} ORDER BY {keys}", *names, *table.key, **literals))
         places = [place for place, _ in self._shape.key]
+        count = min(_FIRST, self._page_size)
         try:
+            await self._see_that_it_is_there()
             while True:
-                cursor = await self._connection.execute(f"FETCH {self._page_size} FROM {_CURSOR}".encode())
+                cursor = await self._connection.execute(f"FETCH {count} FROM {_CURSOR}".encode())
                 page = cursor.pgresult
                 assert page is not None
+                size = 0
                 for number in range(page.ntuples):
                     row = [page.get_value(number, place) for place in range(page.nfields)]
-                    yield self._shape.elements([*row], wanted)[skip:], after, skip
+                    size += sum(len(value) for value in row if value is not None)
+                    yield self._elements([*row], wanted)[skip:], after, skip
                     skip = 0
                     after = tuple(_key_text(row[place]) for place in places)
-                if page.ntuples < self._page_size:
+                if page.ntuples < count:
                     break
+                count = next_count(count, size, self._page_size)
         finally:
             if not self._connection.closed and self._connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
                 await self._connection.execute(f"CLOSE {_CURSOR}".encode())
+
+    def _elements(self, row: Row, wanted: Labels) -> list[Element]:
+        try:
+            return self._shape.elements(row, wanted)
+        except BadRow as error:
+            self._report(f"BadRow:{'.'.join(self._table.full)}", f"{error}; the row is left out of the snapshot")
+            return []
+
+    async def _see_that_it_is_there(self) -> None:
+        """A table that was emptied, or written anew for another type of a column, seems empty to older transactions."""
+        cursor = await self._connection.execute(
+            "SELECT 1 FROM pg_class WHERE (oid = %s OR oid IN (SELECT relid FROM pg_partition_tree(%s::oid::regclass)))"
+            " AND relkind = 'r' AND relfilenode IS DISTINCT FROM pg_relation_filenode(oid)",
+            [self._table.id, self._table.id],
+        )
+        if await cursor.fetchone() is not None:
+            raise OriginUnavailable(f"table {'.'.join(self._table.full)} was written anew as it was read", hint="it is read again")
 
 
 def _key_text(value: bytes | None) -> str:
@@ -178,7 +209,8 @@ def _concerns(table: Table, wanted: Labels) -> bool:
 async def _report_nulls(connection: Connection, table: Table, report: Report) -> None:
     """Rows with null in a key that ``tableKeys`` named have no id."""
     missing = " OR ".join(["{} IS NULL"] * len(table.key))
-    cursor = await connection.execute(statement(f"SELECT count(*) FROM {{}}.{{}} WHERE {missing}", *table.full, *table.key))
+    only = "" if table.partitioned else "ONLY "
+    cursor = await connection.execute(statement(f"SELECT count(*) FROM {only}{{}}.{{}} WHERE {missing}", *table.full, *table.key))
     row = await cursor.fetchone()
     count = int(row[0]) if row is not None else 0
     name = ".".join(table.full)

@@ -151,17 +151,19 @@ def _json(text: str) -> Any:
     try:
         return in_range(_decode_json(text))
     except msgspec.MsgspecError:
-        # A number beyond what a float holds.
-        return _finite(in_range(json.loads(text)))
+        # A number beyond what a float holds, or half a character.
+        return _proper(in_range(json.loads(text)))
 
 
-def _finite(value: Any) -> Any:
+def _proper(value: Any) -> Any:
     if isinstance(value, float) and math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
+        return {_proper(name): _proper(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [_proper(item) for item in value]
     return value
 
 

@@ -20,6 +20,11 @@ SELECT a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), to_char
 FROM pg_stat_activity a WHERE a.pid = ANY (pg_blocking_pids(%s)) ORDER BY a.xact_start
 """
 
+_PREPARED = """
+SELECT gid, owner::text, database::text, to_char(prepared, 'YYYY-MM-DD"T"HH24:MI:SS"Z"') FROM pg_prepared_xacts
+WHERE 0 = ANY (pg_blocking_pids(%s)) ORDER BY prepared
+"""
+
 
 @asynccontextmanager
 async def watched(
@@ -49,6 +54,12 @@ async def _watch(
             async with await connect(address) as connection:
                 cursor = await connection.execute(_BLOCKING, [pid])
                 found = [_shown(*row) for row in await cursor.fetchall()]
+                cursor = await connection.execute(_PREPARED, [pid])
+                found += [
+                    f"prepared transaction '{name}' of {user} in {database} since {since} (run there: COMMIT PREPARED '{name}'"
+                    f" or ROLLBACK PREPARED '{name}')"
+                    for name, user, database, since in await cursor.fetchall()
+                ]
             if found:
                 report(_CODE, f"{what} waits until these transactions end: {'; '.join(found)}")
 
