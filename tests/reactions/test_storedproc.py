@@ -304,3 +304,56 @@ def test_kind() -> None:
     for properties in ({"databaseClient": "mysql", "databaseDbname": "d"}, {"hostname": "h"}):
         with pytest.raises(InvalidTarget):
             KIND.make(ReactionContext("r", properties, {}, Reader(), lambda _n, _t: None, dict))
+
+
+@pytest.mark.parametrize("config", [{"addedResultCommand": "CALL say(@note)"}, {"added": "CALL say({{param after.note}})"}])
+async def test_a_text_with_a_nul_character_is_given_up_at_once(world: World, config: dict[str, str]) -> None:
+    rows = event(addedResults=[{"note": "good"}, {"note": "a\x00b"}], addedRowIds=["a", "b"])
+    reaction = world.reaction(config)
+    with pytest.raises(DeliveryFailed) as failed:
+        await world.deliver(reaction, rows)
+    assert (failed.value.retryable, failed.value.row_id) == (False, "b")
+    await world.deliver(reaction, rows, done=("b",))
+    assert world.client.execute("SELECT word FROM said").fetchall() == [("good",)]
+
+
+async def test_a_template_is_one_statement(world: World) -> None:
+    for template in ("CALL say('x'); ROLLBACK", "SELECT 1; CALL say('y')"):
+        reaction = world.reaction({"added": template})
+        with pytest.raises(DeliveryFailed, match="multiple commands") as failed:
+            await world.deliver(reaction, event(addedResults=[{}], addedRowIds=["a"]))
+        assert not failed.value.retryable
+    assert world.client.execute("SELECT word FROM said").fetchall() == []
+
+
+@pytest.mark.parametrize("text", ["COMMIT", " rollback;", "-- a\nEND", "/* a */ Start  Transaction", "SAVEPOINT a"])
+def test_a_command_ends_no_transaction(text: str) -> None:
+    for reader in (read_call, read_template):
+        with pytest.raises(CommandError, match="transaction"):
+            reader(text)
+    read_call("CALL commit_to(@a)")
+    read_template("CALL ending({{param after.a}})")
+
+
+async def test_whoever_has_the_name_of_a_deleted_reaction_begins_anew(world: World, clock: Clock) -> None:
+    query = Query()
+    query.change(add={"a": {"note": "one"}})
+
+    async def run_and_delete(*, reach: bool = True) -> None:
+        port = {} if reach else {"databasePort": 9}
+        function = ReactionFunction(
+            "r", KIND, {**world.properties(), **port}, {"q": {"addedResultCommand": "CALL say(@note)"}},
+            reader=Reader(query), state=MemoryState(), timing=clock.timing(),
+        )  # fmt: skip
+        await function.start()
+        if reach:
+            before = len(world.client.execute("SELECT word FROM said").fetchall())
+            await until(lambda: len(world.client.execute("SELECT word FROM said").fetchall()) > before, clock)
+        await function.close()
+        await function.forget()
+
+    await run_and_delete()
+    assert world.client.execute("SELECT * FROM drasi_reaction_state").fetchall() == []
+    await run_and_delete()
+    await run_and_delete(reach=False)
+    assert world.client.execute("SELECT word FROM said").fetchall() == [("one",), ("one",)]

@@ -113,7 +113,7 @@ class ReactionFunction:
         try:
             for query_id in await self._state.queries():
                 if query_id not in self._queries:
-                    await self._state.forget(query_id)
+                    await self._forget(query_id)
             self._dead_letters = await self._state.count_dead_letters()
             await self._reaction.start()
         except DrasiError as error:
@@ -228,8 +228,17 @@ class ReactionFunction:
 
     async def forget(self) -> None:
         """Drops the reaction's state; it was deleted. Call after ``close``."""
-        for query_id in {*self._queries, *await self._state.queries()}:
-            await self._state.forget(query_id)
+        for query_id in sorted({*self._queries, *await self._state.queries()}):
+            await self._forget(query_id)
+
+    async def _forget(self, query_id: str) -> None:
+        of_kind = getattr(self._reaction, "forget", None)
+        if of_kind is not None:
+            try:
+                await of_kind(query_id)
+            except DrasiError as error:
+                logger.warning("reaction %s: its target keeps a note of query '%s': %s", self.id, query_id, error.message)
+        await self._state.forget(query_id)
 
 
 class _Named(msgspec.Struct):

@@ -106,6 +106,8 @@ class Reaction(Protocol):
 
     async def close(self) -> None: ...
 
+    # A kind that notes in its target what is done may also have ``async def forget(self, query_id: str) -> None``, for a query that
+    # is the reaction's no more. It is called before ``start`` or after ``close``, and may fail.
     # A kind that keeps a copy of the result may also have ``async def resync(self, query_id: str) -> int``: it makes the copy equal
     # to the query's result and returns the result's sequence. It is called where all rows would be delivered as added.
 

@@ -18,6 +18,11 @@ _TOKEN = re.compile(
     r"|@(?P<name>[^\W\d]\w*(?:\.\w+)*)|(?P<end>;)|(?P<quote>['\"])",
     re.DOTALL,
 )
+# The event is a transaction, and a command that ends it would take the rest out of it.
+_TRANSACTION = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:BEGIN|START\s+TRANSACTION|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|PREPARE\s+TRANSACTION)\b",
+    re.DOTALL | re.IGNORECASE,
+)
 _MARK = re.compile("\x00(\\d+)\x00")
 
 
@@ -103,6 +108,7 @@ def read_call(text: str) -> Call:
     written = "".join(parts).strip()
     if not written:
         raise CommandError("the command is empty")
+    _check_transaction(text)
     return Call(written, tuple(names))
 
 
@@ -119,6 +125,7 @@ def read_template(text: str) -> Templated:
         raise CommandError(error.message, error.line, error.column, error.excerpt, error.hint) from None
     if not text.strip() or "\x00" in text:
         raise CommandError("the command is empty" if not text.strip() else "the command has a NUL character")
+    _check_transaction(text)
     if _writes(nodes):
         raise CommandError(
             "values must be bound: a value written into the text could be read as SQL", hint="write {{param x}} instead of {{x}}"
@@ -133,6 +140,13 @@ def bound(value: Any) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     return as_text(value)
+
+
+def _check_transaction(text: str) -> None:
+    if _TRANSACTION.match(text):
+        raise CommandError(
+            "a command cannot begin or end a transaction", hint="the commands of an event are one transaction already"
+        )
 
 
 def _writes(nodes: Sequence[Node]) -> bool:

@@ -31,6 +31,8 @@ _RECALL = "SELECT sequence, event FROM drasi_reaction_state WHERE reaction = %s 
 _RESERVE = "INSERT INTO drasi_reaction_state VALUES (%s, %s, -1, '') ON CONFLICT DO NOTHING"
 _NOTE = "UPDATE drasi_reaction_state SET sequence = %s, event = %s WHERE reaction = %s AND query = %s"
 
+_FORGET = "DELETE FROM drasi_reaction_state WHERE reaction = %s AND query = %s"
+
 Connection = AsyncConnection[TupleRow]
 
 
@@ -67,6 +69,21 @@ class StoredProcReaction:
         while self._connections:
             _, connection = self._connections.popitem()
             await connection.close()
+
+    async def forget(self, query_id: str) -> None:
+        """The reaction, or this query of it, is deleted: whoever has its name later begins anew.
+
+        Raises:
+            DeliveryFailed
+        """
+        try:
+            connection = await self._connected(query_id)
+            if self._noted:
+                await connection.execute(_FORGET, (self._id, query_id))
+        except psycopg.Error as error:
+            raise _failed(error, f"the database {self._target['host']}") from None
+        finally:
+            await self.close()
 
     async def deliver(self, query_id: str, event: ResultEvent, done: Collection[str], confirm: Confirm) -> None:
         if not isinstance(event, ChangeEvent):
@@ -111,7 +128,8 @@ class StoredProcReaction:
             what = f"the command for {change.entry} rows cannot be rendered: {error.message}"
             raise DeliveryFailed(what, retryable=False, row_id=change.row_id) from None
         try:
-            await connection.execute(statement.text.encode(), statement.parameters)
+            # Binary, though nobody reads the result: so the protocol of single statements is used with no parameters, too.
+            await connection.execute(statement.text.encode(), statement.parameters, binary=True)
         except psycopg.Error as error:
             raise _failed(error, f"the command for {change.entry} rows", change.row_id) from None
 
@@ -167,7 +185,12 @@ def _name_of(changes: Sequence[RowChange]) -> str:
 def _failed(error: psycopg.Error, what: str, row_id: str | None = None) -> DeliveryFailed:
     """What the failure means. Only messages about the command itself are shown: others may hold values."""
     state = error.sqlstate or ""
-    passing = not state or state[:2] in ("08", "40", "53", "57", "58") or state in ("55P03", "25006")
+    # Without a state the connection broke, unless it is a value that the client itself refuses (a NUL character in a text).
+    passing = (
+        (not state and not isinstance(error, psycopg.DataError))
+        or state[:2] in ("08", "40", "53", "57", "58")
+        or state in ("55P03", "25006")
+    )
     shown = error.diag.message_primary if state[:2] in ("42", "28", "3D") else None
     text = f"{what}: {type(error).__name__}" + (f" ({state})" if state else "") + (f": {shown}" if shown else "")
     hint = "a procedure that is called here must not end the transaction" if state == "2D000" else ""
