@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
 import time
@@ -12,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+from starlette.types import Receive, Scope, Send
 
 from benchmarks import comfort
 from benchmarks.container import message
@@ -22,12 +22,15 @@ from drasi.auth import scopes
 from drasi.bus.endpoint import Endpoint, FunctionEndpoints
 from drasi.bus.pubsub import PubSubBus
 from drasi.bus.pubsub_client import PubSubClient
+from drasi.embedded.server import HttpServer, bind
 from drasi.emulate.child import Child, python
 from drasi.messages.changes import encode
 from drasi.messages.envelope import Message, encode_push
 from drasi.web.bearer import PARAMETER
+from drasi.web.push import read_body, respond
 
 CONNECTIONS = 16
+_TOPIC = "ceiling-change"
 
 
 @asynccontextmanager
@@ -94,21 +97,49 @@ def path_of(kept: Kept) -> str:
 
 async def pushes(pubsub: str, project: str, port: int, parts: Sequence[bytes]) -> float:
     """Messages per second from the emulator to the empty function, in order."""
-    bus = PubSubBus(PubSubClient(project, emulator=pubsub), FunctionEndpoints(lambda _: Endpoint(f"http://127.0.0.1:{port}/")))
+    url = f"http://127.0.0.1:{port}/"
+    async with _pushed(pubsub, project, url) as bus, httpx.AsyncClient() as client, asyncio.timeout(120):
+        before = int((await client.get(url)).text)
+        started = time.perf_counter()
+        await asyncio.gather(*(bus.publish(_TOPIC, part, ordering_key="db") for part in parts))
+        while int((await client.get(url)).text) < before + len(parts):  # noqa: ASYNC110 -- another process
+            await asyncio.sleep(0.02)
+        return len(parts) / (time.perf_counter() - started)
+
+
+async def push_latency(pubsub: str, project: str, count: int) -> list[float]:
+    """Milliseconds from publishing a message, when there is no other, until it is pushed to this process."""
+    came: asyncio.Queue[float] = asyncio.Queue()
+
+    async def take(scope: Scope, receive: Receive, send: Send) -> None:
+        await read_body(receive)
+        came.put_nowait(time.perf_counter())
+        await respond(send, 204)
+
+    server = HttpServer(take, bind(0), drain_s=1.0)
+    await server.start()
+    latencies = []
+    async with _pushed(pubsub, project, f"http://127.0.0.1:{server.port}/") as bus, asyncio.timeout(120):
+        for _ in range(count):
+            started = time.perf_counter()
+            await bus.publish(_TOPIC, b"x" * 500, ordering_key="db")
+            latencies.append((await came.get() - started) * 1_000)
+    server.begin_stop()
+    await server.stopped()
+    return latencies
+
+
+@asynccontextmanager
+async def _pushed(pubsub: str, project: str, url: str) -> AsyncIterator[PubSubBus]:
+    """A bus with one subscription, pushed to a URL."""
+    bus = PubSubBus(PubSubClient(project, emulator=pubsub), FunctionEndpoints(lambda _: Endpoint(url)))
 
     async def elsewhere(message: Message) -> int:
-        raise AssertionError("pushes go to the function")
+        raise AssertionError("pushes go to the URL")
 
-    await bus.subscribe("ceiling", "ceiling-change", elsewhere)
+    await bus.subscribe("ceiling", _TOPIC, elsewhere)
     try:
-        async with httpx.AsyncClient() as client, asyncio.timeout(120):
-            before = int((await client.get(f"http://127.0.0.1:{port}/")).text)
-            started = time.perf_counter()
-            await asyncio.gather(*(bus.publish("ceiling-change", part, ordering_key="db") for part in parts))
-            while int((await client.get(f"http://127.0.0.1:{port}/")).text) < before + len(parts):  # noqa: ASYNC110 -- another process
-                await asyncio.sleep(0.02)
-            return len(parts) / (time.perf_counter() - started)
+        yield bus
     finally:
-        with contextlib.suppress(Exception):
-            await bus.unsubscribe("ceiling")
+        await bus.unsubscribe("ceiling")
         await bus.close()

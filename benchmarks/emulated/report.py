@@ -43,10 +43,11 @@ class Size:
     posts: int
     pushes: int
     restarts: int
+    idle_s: int
 
 
-FULL = Size(alone=200, steady_s=10, burst=10_000, posts=8_000, pushes=3_000, restarts=5)
-QUICK = Size(alone=30, steady_s=2, burst=2_000, posts=1_600, pushes=500, restarts=2)
+FULL = Size(alone=200, steady_s=5, burst=6_000, posts=8_000, pushes=3_000, restarts=5, idle_s=10)
+QUICK = Size(alone=30, steady_s=2, burst=2_000, posts=1_600, pushes=500, restarts=2, idle_s=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,18 @@ def missing() -> str:
     """Why it cannot run here; empty: it can."""
     wanted = [name for name in ("gcloud", "java") if shutil.which(name) is None]
     return f"the emulators need {' and '.join(wanted)}" if wanted else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Of one number of queries.
+
+    Attributes:
+        idle: Used in a day in which nothing changes.
+    """
+
+    phases: list[Phase]
+    idle: Used
 
 
 async def _alone(one: Stage, count: int) -> list[float]:
@@ -150,13 +163,19 @@ async def _emulators(directory: Path, *names: str) -> AsyncIterator[dict[str, st
         await asyncio.gather(*(each.stop() for each in running))
 
 
-async def _system(directory: Path, emulators: dict[str, str], queries: int, size: Size) -> list[Phase]:
+async def _system(directory: Path, emulators: dict[str, str], queries: int, size: Size) -> Found:
     async with stage(directory / f"q{queries}", emulators, f"bench-q{queries}", rooms=ROOMS, queries=queries) as one:
         await _alone(one, 10)
         phases = [await _phase(one, "one at a time", lambda: _alone(one, size.alone))]
         phases.append(await _phase(one, f"{STEADY} a second", lambda: _steady(one, size.steady_s)))
         phases.append(await _phase(one, "as fast as it goes", lambda: _burst(one, size.burst)))
-        return phases
+        # Who read the tail before is not followed for ever.
+        await asyncio.sleep(size.idle_s)
+        before = await one.used()
+        await asyncio.sleep(size.idle_s)
+        idle = await one.used()
+        idle.subtract(before)
+        return Found(phases, _per(idle, 1).times(86_400 / size.idle_s))
 
 
 def _cpu(pid: int) -> float:
@@ -208,16 +227,23 @@ async def _ceiling(kept: Kept, emulators: dict[str, str], size: Size, pid: int) 
         contents = [part[0] for part in ceiling.bodies(kept, ROOMS, ceiling.CONNECTIONS, 1)]
         messages = [contents[number % len(contents)] for number in range(size.pushes)]
         rate = await ceiling.pushes(emulators[PUBSUB], "bench-ceiling", port, messages)
-        print(f"\nThe Pub/Sub emulator pushes {rate:,.0f} messages/s of one key to the empty function.\n", flush=True)
+        cuts = quantiles(await ceiling.push_latency(emulators[PUBSUB], "bench-latency", size.alone), n=100)
+        print(
+            f"\nThe Pub/Sub emulator pushes {rate:,.0f} messages/s of one key to the empty function. A message alone takes", end=" "
+        )
+        print(
+            f"{cuts[49]:.0f} ms (p50), {cuts[98]:.0f} ms (p99) from publishing to the push; a change takes two pushes.\n",
+            flush=True,
+        )
 
 
-def _show_speed(found: dict[int, list[Phase]]) -> None:
+def _show_speed(found: dict[int, Found]) -> None:
     print(
         f"| through the emulators, {ROOMS:,} rooms | queries | changes/s | calls/s | changes a message | changes an entry "
         "| call p50 ms | p99 | SSE p50 ms | p99 |\n|---|" + "---:|" * 9
     )
-    for queries, phases in found.items():
-        for phase in phases:
+    for queries, measured in found.items():
+        for phase in measured.phases:
             cells = []
             for latencies in (phase.called, phase.streamed):
                 cuts = quantiles(latencies, n=100)
@@ -228,26 +254,30 @@ def _show_speed(found: dict[int, list[Phase]]) -> None:
     print("another streams all queries.\n")
 
 
-def _show_costs(found: dict[int, list[Phase]]) -> None:
+def _show_costs(found: dict[int, Found]) -> None:
     print(
         "| a million changes | queries | Firestore: reads | writes | deletes | Pub/Sub: messages | pushes | GB billed | CPU s "
         "| Firestore $ | Pub/Sub $ | together $ | + requests $ |\n|---|" + "---:|" * 12
     )
-    for queries, phases in found.items():
-        for phase in (phases[0], phases[-1]):
+    for queries, measured in found.items():
+        for phase in (measured.phases[0], measured.phases[-1]):
             used = phase.used.times(MILLION)
             counts = f"{used.reads:,.0f} | {used.writes:,.0f} | {used.entries:,.0f} | {used.messages:,.0f} | {used.pushes:,.0f}"
             together = used.firestore + used.pubsub
-            dollars = f"{used.firestore:.2f} | {used.pubsub:.2f} | {together:.2f} | {used.requests:.2f}"
-            print(
-                f"| {phase.name} | {queries} | {counts} | {used.billed_bytes / 1e9:.2f} | {phase.cpu * MILLION:,.0f} | {dollars} |"
-            )
+            cells = f"{used.firestore:.2f} | {used.pubsub:.2f} | {together:.2f} | {used.requests:.2f}"
+            print(f"| {phase.name} | {queries} | {counts} | {used.billed_bytes / 1e9:.2f} | {phase.cpu * MILLION:,.0f} | {cells} |")
     print(
         f"\nList prices of {prices.DATE}, us-central1: "
         + "; ".join(f"{each.what}: ${each.dollars:g} for {each.per:,}" for each in prices.ALL)
     )
     print("Deletes are counted as one for each entry: they come an hour later at the earliest.", end=" ")
-    print("Some reads follow the clock, not the changes.\n")
+    print("Reads follow the clock rather than the changes:\n")
+    print("| a day without a change | queries | Firestore: reads | writes | Pub/Sub: messages | $ a day |\n|---|" + "---:|" * 5)
+    for queries, measured in found.items():
+        idle = measured.idle
+        dollars = idle.firestore + idle.pubsub
+        print(f"| four functions | {queries} | {idle.reads:,.0f} | {idle.writes:,.0f} | {idle.messages:,.0f} | {dollars:.2f} |")
+    print()
 
 
 async def _measure(size: Size) -> None:
