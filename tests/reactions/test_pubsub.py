@@ -250,3 +250,21 @@ def test_what_is_checked() -> None:
         "other",
         "topic",
     ]
+
+
+async def test_long_ids_and_a_strange_trace_keep_no_row_back(project: Project) -> None:
+    await project.topic("out")
+    rows = ["a" * 1_500, "é" * 600, "line\nbreak", "x" * 1_024]
+    event = ChangeEvent(
+        "q",
+        1,
+        1_772_352_930_000,
+        addedResults=[{"n": n} for n in range(4)],
+        addedRowIds=rows,
+        metadata={"traceparent": "t" * 5_000},
+    )
+    assert await deliver(await project.reaction(), event) == rows
+    seen = [dict(one.attributes) for one in await project.messages("out", 4)]
+    assert [one["rowId"] for one in seen[2:]] == rows[2:]
+    assert len({one["idempotencyKey"] for one in seen}) == len({one["rowId"] for one in seen}) == 4
+    assert all("traceparent" not in one and len(one["rowId"].encode()) <= 1_024 for one in seen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +22,7 @@ from drasi.reactions.port import Confirm, DeliveryFailed, Finding, Reaction, Rea
 from drasi.reactions.rows import RowChange, context, idempotency_key, row_changes
 from drasi.reactions.timing import Timing
 from drasi.templates import RenderError, Template, TemplateError, parse
+from drasi.templates.functions import message_id
 
 if TYPE_CHECKING:
     from drasi.bus.pubsub_client import PubSubClient
@@ -34,6 +36,7 @@ _TOGETHER = 1_000
 """Rows of one event under way at a time."""
 _LONGEST_NAME, _LONGEST_VALUE, _LONGEST_KEY = 256, 1_024, 1_024
 """Bytes that Pub/Sub takes."""
+_TRACE = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.{0,100})?")
 
 
 class InvalidTarget(DrasiError):
@@ -193,7 +196,7 @@ class PubSubReaction:
             attributes = {name: one.render(seen) for name, one in entry.groups.get("attributes", {}).items()}
             attributes |= {
                 **self._attributes(event, change.row_id),
-                "rowId": change.row_id,
+                "rowId": _fitting(change.row_id),
                 "operation": change.operation,
                 "ce-type": "drasi.change",
             }
@@ -205,13 +208,18 @@ class PubSubReaction:
         attributes = {
             "queryId": event.queryId,
             "sequence": str(event.sequence),
-            "idempotencyKey": idempotency_key(self._id, event.queryId, event.sequence, row_id),
+            "idempotencyKey": _fitting(idempotency_key(self._id, event.queryId, event.sequence, row_id)),
         }
         trace = (event.metadata or {}).get("traceparent")
-        return {**attributes, "traceparent": trace} if isinstance(trace, str) else attributes
+        # It came with the change: what is none keeps no row back.
+        return {**attributes, "traceparent": trace} if isinstance(trace, str) and _TRACE.fullmatch(trace) else attributes
 
     def _message(self, data: bytes, attributes: Mapping[str, str], seen: Mapping[str, Any], row_id: str | None) -> Message:
-        key = self._key.render(seen)
+        try:
+            key = self._key.render(seen)
+        except RenderError as error:
+            what = f"the ordering key cannot be rendered: {error.message}"
+            raise DeliveryFailed(what, retryable=False, row_id=row_id) from None
         wrong = ""
         if len(data) > LARGEST_MESSAGE:
             wrong = f"the message has {len(data):,} bytes: at most {LARGEST_MESSAGE:,}"
@@ -225,6 +233,11 @@ class PubSubReaction:
         if wrong:
             raise DeliveryFailed(wrong, retryable=False, row_id=row_id)
         return Message(data, dict(attributes), key)
+
+
+def _fitting(identity: str) -> str:
+    """An id as an attribute can carry it: those of elements may be as long as they like."""
+    return identity if len(identity.encode()) <= _LONGEST_VALUE else message_id(identity)
 
 
 def _rows_of(value: Any) -> Any:
