@@ -396,3 +396,33 @@ async def test_rows_of_all_values_arrive_unchanged(make: Any, target: Target) ->
     sent: Request = target.requests[0]
     assert msgspec.json.decode(sent.body) == {"row": row, "s": row["s"], "i": row["i"], "f": 1.0}
     assert b'"f": 1.0' in sent.body
+
+
+@pytest.mark.parametrize("value", ["../../admin", "..", ".", "a/../b", "%2e%2e/admin", "a/.", "..\\admin"])
+async def test_a_row_leads_nowhere_else(make: Any, target: Target, value: str) -> None:
+    made = await make(f"{target.url}/hooks/private", {"added": {"url": "/items/{{{after.name}}}?a=../b"}})
+    event = ChangeEvent("berth-load", 1, 0, addedResults=[{"name": value}], addedRowIds=["r"])
+    with pytest.raises(DeliveryFailed, match="leads elsewhere") as caught:
+        await made.deliver(event)
+    assert (caught.value.retryable, caught.value.row_id) == (False, "r")
+    assert target.requests == []
+
+
+@pytest.mark.parametrize("value", ["...", "a..b", ".hidden", "a.", "é", "a b"])
+async def test_dots_within_names_are_names(make: Any, target: Target, value: str) -> None:
+    made = await make(target.url, {"added": {"url": "/items/{{after.name}}"}})
+    await made.deliver(ChangeEvent("berth-load", 1, 0, addedResults=[{"name": value}], addedRowIds=["r"]))
+    assert len(target.requests) == 1
+
+
+async def test_a_token_with_a_line_break_at_its_end(make: Any, target: Target) -> None:
+    made = await make(target.url, None, token="s3cret\n")
+    await made.deliver()
+    assert {request.headers["authorization"] for request in target.requests} == {"Bearer s3cret"}
+
+
+@pytest.mark.parametrize("token", ["s3cret\nX-Evil: 1", "s3\x00cret", "s3cret\x7fx"])
+async def test_a_token_that_no_header_can_carry_is_not_shown(make: Any, target: Target, token: str) -> None:
+    with pytest.raises(InvalidTarget) as caught:
+        await make(target.url, None, token=token)
+    assert "s3" not in caught.value.message + caught.value.hint

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import responses
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 from starlette.routing import BaseRoute
@@ -84,7 +84,10 @@ class HttpReaction:
         self._origin = _origin(self._base)
         if self._origin is None:
             raise InvalidTarget("properties.baseUrl is no http or https URL", hint="write it like https://alerts.example/hooks")
-        self._token = str(properties.get("token") or "")
+        # Whoever writes a secret with an editor, or with echo, ends it with a line break.
+        self._token = str(properties.get("token") or "").strip()
+        if not _can_be_sent(self._token):
+            raise InvalidTarget("properties.token holds a control character, which no header can carry", hint="write it anew")
         self._batch = str(properties.get("batchEndpoint") or "")
         chosen = {query_id: choose(query_id, given.queries, properties) for query_id in given.queries}
         self._chosen = chosen
@@ -173,7 +176,7 @@ class HttpReaction:
         if not _TOKEN.fullmatch(method or "POST"):
             raise DeliveryFailed("the method is no HTTP method", retryable=False, row_id=change.row_id)
         for name, value in headers.items():
-            if not _TOKEN.fullmatch(name) or any(ord(character) < 32 and character != "\t" for character in value):
+            if not _TOKEN.fullmatch(name) or not _can_be_sent(value):
                 raise DeliveryFailed(
                     f"header '{name}' cannot be sent: a line break or control character", retryable=False, row_id=change.row_id
                 )
@@ -194,6 +197,10 @@ class HttpReaction:
         url = url.strip()
         if not url:
             return self._base
+        if {".", ".."} & set(re.split(r"[/\\]", unquote(url.partition("?")[0]))):
+            raise DeliveryFailed(
+                "the url has a segment . or .., which leads elsewhere", retryable=False, row_id=row_id, hint="take another column"
+            )
         if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/?/?", url) and "://" in url:
             if _origin(url) != self._origin:
                 raise DeliveryFailed(
@@ -300,6 +307,11 @@ def _origin(url: str) -> tuple[str, str, int] | None:
     return scheme, parts.hostname.lower(), port or (443 if scheme == "https" else 80)
 
 
+def _can_be_sent(value: str) -> bool:
+    """Whether a header can have it."""
+    return not any((ord(character) < 32 and character != "\t") or ord(character) == 127 for character in value)
+
+
 def _failure(error: httpx.TransportError) -> str:
     """What went wrong with the connection, in words."""
     import httpx
@@ -307,7 +319,7 @@ def _failure(error: httpx.TransportError) -> str:
     if isinstance(error, httpx.ConnectError):
         return f"cannot connect ({error})"
     if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
-        return f"the request cannot be sent ({error})"
+        return "the request cannot be sent"  # the library's words hold what was wrong: a header's value
     if isinstance(error, httpx.RemoteProtocolError):
         return "the answer is no HTTP, or incomplete"
     return f"the connection broke before the answer had come ({type(error).__name__})"
