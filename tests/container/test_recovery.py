@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ from drasi.container import container as container_module
 from drasi.log.memory import MemoryLog, MemoryStore
 from drasi.log.port import LogDamaged, LogUnavailable
 from drasi.log.sqlite import SQLiteLog
+from drasi.messages.envelope import Message
 from drasi.messages.reading import Gone, ViewRow
-from tests.container.support import FLOORS, ROOMS, Consumer, RecordingBus, System, node, relation, spec, until
+from tests.container.support import FLOORS, ROOMS, Consumer, RecordingBus, System, control, node, relation, spec, until
 
 SMALL = Settings(snapshot_entries=5, follow_s=None, inline_bytes=2_000)
 
@@ -329,3 +332,48 @@ async def test_a_large_event_can_be_read_before_its_document_is_there() -> None:
         assert await asyncio.gather(*sending) == [204, 204, 204]
         await system.order("tick", ts_ns=2)
         assert [sequence for sequence, _ in await system.container.read_events_json("rooms", start, 10)] == [start + 1, start + 2]
+
+
+async def test_orders_that_come_again_behind_later_ones_are_passed_over(tmp_path: Path) -> None:
+    """Pub/Sub may bring again what was acknowledged long ago; also one whose query is gone, or is another one of the same name."""
+    pushed: list[Message] = []
+
+    async def push(system: System, kind: str, query: str | None = None, **more: Any) -> None:
+        plain = control(kind, query, **more)
+        # The clock of the bus is coarse: two of them are taken at one instant.
+        when = f"2026-03-01T08:15:30.{len(pushed) // 2:03}Z"
+        where = "projects/p/subscriptions/default.control"
+        pushed.append(replace(plain, message_id=str(len(pushed)), publish_time=when, subscription=where))
+        assert await system.container.control(pushed[-1]) == 204
+
+    path = tmp_path / "default.db"
+    rng = random.Random(3)
+    async with System(SQLiteLog(path), settings=Settings(follow_s=None, snapshot_entries=10)) as system:
+        for query, version in (("gone", 1), ("anew", 1), ("stopped", 1), ("started", 1), ("changed", 1)):
+            await push(system, "configure", query, version=version, spec=spec(ROOMS))
+        for query in ("gone", "anew"):
+            await push(system, "delete", query)
+        await push(system, "forget", source="db", elements=True)
+        for kind in ("stop", "start"):
+            await push(system, kind, "started")
+        for kind in ("start", "stop"):
+            await push(system, kind, "stopped")
+        await push(system, "bootstrap", "changed", reason="why")
+        await push(system, "configure", "anew", version=2, spec=spec(ROOMS))
+        await push(system, "configure", "changed", version=2, spec=spec(ROOMS.replace("20", "25")))
+        for number in range(1, 9):
+            assert await system.send(node("i", number, f"r{number}", name=f"r{number}", temp=20 + number)) == 204
+        await until(lambda: all(system.container.view(query).state == "running" for query in ("anew", "changed")))
+        queries = sorted(system.container.queries())
+        before = {query: seen(system, query) for query in queries}
+        assert queries == ["anew", "changed", "started", "stopped"]
+        for message in rng.sample(pushed, len(pushed)):
+            assert await system.container.control(message) == 204
+        assert {query: seen(system, query) for query in sorted(system.container.queries())} == before
+    async with System(SQLiteLog(path), snapshots=system.snapshots) as restarted:
+        assert restarted.container.status()["snapshotEntry"] > 0
+        for message in rng.sample(pushed, len(pushed)):
+            assert await restarted.container.control(message) == 204
+        assert {query: seen(restarted, query) for query in sorted(restarted.container.queries())} == before
+        await push(restarted, "start", "stopped")
+        assert len(restarted.rows("stopped")) == 8

@@ -20,10 +20,11 @@ class Course:
         seen: By query, the events that a reader of server-sent events has got.
     """
 
-    def __init__(self, running: Harbour, chance: random.Random) -> None:
+    def __init__(self, running: Harbour, chance: random.Random, pause_s: float) -> None:
         self.running = running
         self.seen: dict[str, dict[int, Any]] = {query: {} for query in QUERIES}
         self._chance = chance
+        self._pause_s = pause_s
         self._tasks: list[asyncio.Task[None]] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -57,7 +58,7 @@ class Course:
             if chance.random() < 0.1:
                 statements = [f"DELETE FROM Ship WHERE id = '{ship}'", f"INSERT INTO Ship VALUES ('{ship}', 1, 60)"]
             await asyncio.to_thread(self.running.database.write, statements)
-            await asyncio.sleep(0.01)  # the load
+            await asyncio.sleep(self._pause_s)  # the load
 
     async def settled(self, deadline_s: float = 90.0) -> None:
         """Returns when the answers are the database's, everywhere."""
@@ -97,9 +98,9 @@ class Course:
 
 
 @asynccontextmanager
-async def course(running: Harbour, seed: int) -> AsyncIterator[Course]:
-    """Begins when everything has come to rest."""
-    one = Course(running, random.Random(seed))
+async def course(running: Harbour, seed: int, *, pause_s: float = 0.01) -> AsyncIterator[Course]:
+    """Begins when everything has come to rest; ``pause_s`` is between two transactions."""
+    one = Course(running, random.Random(seed), pause_s)
     try:
         await one.start()
         yield one

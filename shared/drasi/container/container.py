@@ -24,6 +24,8 @@ from drasi.container.entry import (
     Discard,
     Forget,
     Marker,
+    Order,
+    Ordered,
     Remove,
     Renew,
     Replay,
@@ -239,10 +241,16 @@ class Container:
 
     async def control(self, message: Message) -> int:
         """Takes a message of the control topic. The same answers."""
+        item: AnyItem
         try:
-            item = self._ordered(control_messages.decode(message.data))
+            order = self._order(control_messages.decode(message.data))
         except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
             item = Unreadable(f"{self.name}-control", message.data, str(error))
+        else:
+            item = order
+            # Only Pub/Sub brings again, behind later ones, what was acknowledged.
+            if message.subscription and message.published_ns and not isinstance(order, Tick):
+                item = Ordered(message.published_ns, message.message_id, order)
         return await self._accept(item)
 
     async def replay(self, dead_letter: str, *, force: bool = False) -> int:
@@ -315,7 +323,7 @@ class Container:
         await _cancelled(reached)
         return LATER
 
-    def _ordered(self, message: ControlMessage) -> AnyItem:
+    def _order(self, message: ControlMessage) -> Tick | Order:
         """A control message as an entry's item. Raises ValueError if something is missing."""
         if message.kind == "tick":
             if message.ts_ns is None:

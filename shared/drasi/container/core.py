@@ -38,6 +38,7 @@ class _Core(msgspec.Struct):
     fragments: dict[str, tuple[bytes, list[bytes]]]
     latest: dict[str, tuple[int, int]]
     ahead: dict[str, int] = {}
+    ordered: dict[str, tuple[int, list[str]]] = {}
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -91,6 +92,7 @@ def thaw(core: bytes, settings: Settings, engine: Callable[[], Engine] = Engine)
     machine.retired = content.retired
     machine.latest = content.latest
     machine.ahead = content.ahead
+    machine.ordered = content.ordered
     machine.fragments = content.fragments
     machine.watermarks.restore(content.watermarks)
     machine.letters.restore(content.letters, content.letters_dropped)
@@ -178,5 +180,6 @@ def _core(machine: Machine) -> bytes:
             fragments=machine.fragments,
             latest=machine.latest,
             ahead=machine.ahead,
+            ordered=machine.ordered,
         )
     )

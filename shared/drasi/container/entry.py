@@ -158,6 +158,29 @@ class Reread(Item, frozen=True, array_like=True, tag="reread"):
     reason: str
 
 
+Order = Configure | Remove | Start | Stop | Renew | Forget | Reread
+"""What is said of a query or a source."""
+
+
+class Ordered(Item, frozen=True, array_like=True, tag="ordered"):
+    """An order that was pushed. One that is not younger than the last of the same query or source has come again.
+
+    Attributes:
+        published_ns: When the bus took it: the bus brings what it has not brought before in the order in which it took it.
+        message: Its number there, which tells apart what was taken at one instant.
+    """
+
+    published_ns: int
+    message: str
+    order: Order
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        order = self.order
+        return f"source/{order.source}" if isinstance(order, (Forget, Reread)) else f"query/{order.query}"
+
+
 class Upgrade(Item, frozen=True, array_like=True, tag="upgrade"):
     """From here on a newer release evaluates."""
 
@@ -178,6 +201,7 @@ AnyItem = (
     | Discard
     | Forget
     | Reread
+    | Ordered
     | Upgrade
 )
 
@@ -288,6 +312,8 @@ def size_of(item: AnyItem) -> int:
         return len(item.elements) + 256
     if isinstance(item, Configure):
         return len(item.spec) + 64
+    if isinstance(item, Ordered):
+        return size_of(item.order) + 16
     return 64
 
 

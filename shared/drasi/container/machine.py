@@ -22,6 +22,7 @@ from drasi.container.entry import (
     Forget,
     Fragment,
     Marker,
+    Ordered,
     Part,
     Remove,
     Renew,
@@ -163,8 +164,20 @@ class Machine(State):
                 self._lifecycle.forget(item)
             case Reread():
                 self._lifecycle.reread(item.source)
+            case Ordered():
+                if self._in_order(item):
+                    self._take(item.order)
             case Upgrade():
                 pass
+
+    def _in_order(self, item: Ordered) -> bool:
+        """Whether it has not been followed before."""
+        last, known = self.ordered.get(item.subject, (0, []))
+        if item.published_ns < last or (item.published_ns == last and item.message in known):
+            return False
+        same = [*known, item.message] if item.published_ns == last else [item.message]
+        self.ordered[item.subject] = (item.published_ns, same)
+        return True
 
     def _fragment(self, item: Fragment) -> None:
         if item.index == 0:

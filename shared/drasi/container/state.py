@@ -60,6 +60,8 @@ class State:
         version: The highest semantic version among the entries.
         uncarried: Events that no entry carries yet, by (entry, query, first sequence), oldest first.
         retired: The last sequences of queries that are gone.
+        ordered: Per query and source, when the bus took the last order that was followed, and the numbers of all that it took
+            then; also of those that are gone.
         fragments: Per origin, slices of an item that is not complete.
         latest: Per source, the time of its last change and the instant of that entry.
         horizon_ms: How far the clock may go in the entry under way.
@@ -76,6 +78,7 @@ class State:
         self.version = 0
         self.queries: dict[str, Query] = {}
         self.retired: dict[str, int] = {}
+        self.ordered: dict[str, tuple[int, list[str]]] = {}
         self.groups: dict[int, Group] = {}
         self.watermarks = Watermarks()
         self.letters = DeadLetters()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -22,6 +23,16 @@ class Message:
     message_id: str = ""
     publish_time: str = ""
     subscription: str = field(default="", compare=False)
+
+    @property
+    def published_ns(self) -> int:
+        """When the bus took it; 0 if that cannot be read."""
+        begin, _, fraction = self.publish_time.removesuffix("Z").partition(".")
+        try:
+            seconds = datetime.fromisoformat(begin).replace(tzinfo=UTC)
+            return int(seconds.timestamp()) * 1_000_000_000 + int(fraction.ljust(9, "0")[:9])
+        except ValueError:
+            return 0
 
 
 class _Inner(msgspec.Struct):

@@ -218,5 +218,10 @@ def _log_file(directory: Path, container: str, spec: Mapping[str, Any], store: s
 
 def _like(message: Message, order: ControlMessage) -> Message:
     return Message(
-        control_messages.encode(order), message.attributes, message.ordering_key, message.message_id, message.publish_time
+        control_messages.encode(order),
+        message.attributes,
+        message.ordering_key,
+        message.message_id,
+        message.publish_time,
+        message.subscription,
     )
