@@ -496,3 +496,40 @@ async def test_pushed_events_are_bounded(bench: Bench) -> None:
     await until(lambda: len(bench.rows) == 5000, bench.clock)
     assert [row[0] for row in bench.rows] == list(range(11, 5011))
     await until(lambda: all(task.done() for task in tasks), bench.clock)
+
+
+async def test_who_is_behind_reads_the_tail_instead_of_waiting_for_push_after_push(bench: Bench) -> None:
+    await bench.start()
+    events = [bench.query.change(add={f"r{number}": {}}) for number in range(40)]
+    bench.recorder.gate = asyncio.Event()
+    assert bench.function is not None
+    first = asyncio.ensure_future(bench.function.results(pushed(events[0])))
+    await settle()
+    # The delivery takes its time.
+    bench.clock.advance(0.5)
+    bench.recorder.gate.set()
+    await until(first.done)
+    reads, written = len(bench.query.reads), len(bench.state.written)
+    second = asyncio.ensure_future(bench.function.results(pushed(events[1])))
+    await until(second.done)
+    assert (first.result(), second.result()) == (204, 204)
+    assert [row for _, _, row in bench.rows] == [f"r{number}" for number in range(40)]
+    assert len(bench.query.reads) == reads + 1
+    assert len(bench.state.written) == written + 1
+    # The pushes of what is done are acknowledged, and wake nobody.
+    for event in events[2:]:
+        assert await bench.function.results(pushed(event)) == 204
+    await settle()
+    assert (len(bench.query.reads), len(bench.state.written), len(bench.rows)) == (reads + 1, written + 1, 40)
+
+
+async def test_who_keeps_up_reads_no_tail(bench: Bench) -> None:
+    await bench.start()
+    assert bench.function is not None
+    reads = len(bench.query.reads)
+    for number in range(5):
+        task = asyncio.ensure_future(bench.function.results(pushed(bench.query.change(add={f"r{number}": {}}))))
+        await until(task.done)
+        bench.clock.advance(0.5)
+    assert len(bench.query.reads) == reads
+    assert len(bench.rows) == 5

@@ -144,6 +144,10 @@ class QueryDelivery:
 
     def push(self, events: Iterable[ResultEvent]) -> None:
         """Takes events that were pushed, in order; or none, as a bare wake-up."""
+        events = list(events)
+        if events and events[-1].sequence <= self._work.sequence:
+            # Done already: nobody needs to wake up.
+            return
         for event in events:
             self.standing.latest = max(self.standing.latest, event.sequence)
             if len(self._pushed) >= BUFFER:
@@ -233,10 +237,12 @@ class QueryDelivery:
     async def _follow(self) -> None:
         if self._work.phase == "snapshot":
             await self._snapshot()
+        behind = False
         while True:
             self._pending.clear()
             self._check_closing()
-            pushed = self._take()
+            began = self._timing.monotonic()
+            pushed = [] if behind else self._take()
             batch = pushed or await self._reader.read_events(self.query_id, self._work.sequence, READ)
             try:
                 for event in batch:
@@ -245,9 +251,15 @@ class QueryDelivery:
             finally:
                 await self._save()
             self._works()
+            while self._pushed and self._pushed[0].sequence <= self._work.sequence:
+                self._pushed.popleft()
+            behind = False
             if pushed and not self._pushed:
                 # Most often nothing follows; if the push of what does was lost, the tail is asked after this silence.
-                await self._timing.wait(self._pending, CONFIRM_TAIL_S)
+                done = self._timing.monotonic()
+                heard = await self._timing.wait(self._pending, CONFIRM_TAIL_S)
+                # Pushes come one by one. Where the next one waited already, the tail has it and all behind it.
+                behind = heard and self._timing.monotonic() - done < done - began
             elif len(batch) < READ and not self._pushed:
                 await self._timing.wait(self._pending, LONGEST_S)
             self._check_closing()
