@@ -23,9 +23,12 @@ from drasi.container.entry import (
     Derived,
     Entry,
     Forget,
+    Marker,
     NewerEntry,
     Part,
     Remove,
+    Renew,
+    Reread,
     Start,
     Stop,
     Tick,
@@ -46,6 +49,7 @@ from tests.container.support import (
     Steps,
     events_of,
     from_scratch,
+    marker,
     message,
     node,
     position,
@@ -657,6 +661,41 @@ def test_a_source_that_comes_again_is_read_again() -> None:
     assert [row["temp"] for row in steps.rows("q")] == [50, 40, 30]
     assert Consumer.of(steps.events("q")).sorted() == steps.rows("q")
     assert Consumer.of(steps.events("q")).signals == ["bootstrapStarted", "bootstrapCompleted", "running"]
+
+
+def test_a_source_whose_changes_may_be_lost_is_read_again() -> None:
+    """What is known goes on to be the answer until then; positions stay, so what comes again is dropped."""
+    steps = running(ROOMS, *(Element(f"r{number}", ["Room"], {"name": f"r{number}", "temp": 30}) for number in (1, 2)))
+    steps.changes(node("u", 5, "r1", temp=31))
+    before = len(steps.events("q"))
+    # 6, r1 to 50, and 7, the end of r2, never came.
+    steps.step(Reread("other", "why"), Reread("db", "why"))
+    assert steps.machine.queries["q"].state == "running"
+    assert len(steps.rows("q")) == 2
+    (build,) = builds(steps)
+    steps.changes(node("u", 4, "r1", temp=99), node("i", 8, "r3", name="r3", temp=40))
+    assert [row["temp"] for row in steps.rows("q")] == [31, 30, 40]
+    steps.step(part(build, [Element("r1", ["Room"], {"name": "r1", "temp": 50})], 7))
+    assert steps.rows("q") == [{"room": "r1", "temp": 50}, {"room": "r3", "temp": 40}]
+    assert builds(steps) == []
+    later = steps.events("q")[before:]
+    assert {event["kind"] for event in later} == {"change"}
+    assert Consumer.of(steps.events("q")).sorted() == steps.rows("q")
+
+
+def test_a_stopped_query_stays_stopped_when_its_source_is_read_again() -> None:
+    steps = running(ROOMS, *(Element(f"r{number}", ["Room"], {"name": f"r{number}", "temp": 30}) for number in (1, 2)))
+    steps.step(Stop("q"))
+    before = len(steps.events("q"))
+    steps.step(Renew("q", "the position was lost"))
+    (build,) = builds(steps)
+    steps.step(part(build, [Element("r1", ["Room"], {"name": "r1", "temp": 50})], 7), Marker("db", marker(7).data))
+    assert steps.machine.queries["q"].state == "stopped"
+    assert len(steps.events("q")) == before
+    steps.step(Start("q"))
+    assert steps.rows("q") == [{"room": "r1", "temp": 50}]
+    assert [event["kind"] for event in steps.events("q")[before:]] == ["change", "control"]
+    assert Consumer.of(steps.events("q")).sorted() == steps.rows("q")
 
 
 def test_a_change_dated_in_the_future_does_not_take_the_clock_there() -> None:

@@ -112,27 +112,31 @@ class Lifecycle:
             self._begin(query)
 
     def renew(self, query_id: str) -> None:
-        """What a query sees is read again from its sources; other queries get what turns out to differ as ordinary differences."""
+        """What a query sees is read again from its sources; other queries get what turns out to differ as ordinary differences, and
+        so does one that an operator has stopped, when it goes on."""
         state = self._state
         query = state.queries.get(query_id)
         if query is None or query.definition is None:
             return
         group = self._group(query)
-        if query.id in group.engine.names():
-            group.engine.remove(query.id)
-        query.state = "bootstrapping"
-        query.error = ""
-        query.frozen = None
-        query.rows = 0
-        query.since_ns = state.at_ns
-        state.control(query, "bootstrapStarted")
+        stopped = query.state == "stopped"
+        if not stopped:
+            if query.id in group.engine.names():
+                group.engine.remove(query.id)
+            query.state = "bootstrapping"
+            query.error = ""
+            query.frozen = None
+            query.rows = 0
+            query.since_ns = state.at_ns
+            state.control(query, "bootstrapStarted")
         for source, needs in query.definition.needs.items():
             held = needs & group.held.get(source, NOTHING)
             for build in group.builds_of(source):
                 held = held - build.wanted
             if held:
                 group.begin(Build(state.take_number(), source, held, renew=True))
-        self._begin(query)
+        if not stopped:
+            self._begin(query)
 
     def forget(self, item: Forget) -> None:
         """A source was deleted. If one of its name comes again, it is another one: its positions begin anew, and what is known
