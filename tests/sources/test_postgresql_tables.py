@@ -183,6 +183,29 @@ async def test_what_is_no_table_is_called_by_its_name(pg: PostgresWorld) -> None
     assert "ALTER TABLE public.u SET LOGGED" in text
 
 
+async def test_keys_that_are_equal_whatever_their_case(pg: PostgresWorld) -> None:
+    client = pg.client()
+    if client.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'citext'").fetchone() is None:
+        pytest.skip("this server has no extension citext (package postgresql-contrib)")
+    client.execute("CREATE EXTENSION citext; CREATE DOMAIN mail AS citext")
+    client.execute("CREATE TABLE t (k mail PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY, t citext REFERENCES t (k))")
+    function = await pg.watch(foreignKeys="all")
+    client.execute("INSERT INTO t VALUES ('Bob'); INSERT INTO u VALUES (1, 'BOB')")
+    client.execute("UPDATE t SET k = 'bOb'")
+    await same(pg, function)
+    [(_, end)] = pg.bus.graph.ends().values()
+    assert pg.bus.graph.properties()[end] == {"k": "bOb"}
+
+
+async def test_types_that_only_look_like_arrays(pg: PostgresWorld) -> None:
+    client = pg.client()
+    client.execute("CREATE TABLE t (id int PRIMARY KEY, a int2vector, b oidvector)")
+    function = await pg.watch()
+    client.execute("INSERT INTO t VALUES (1, '1 2', '3')")
+    await same(pg, function)
+    assert pg.bus.graph.properties() == {"public:t:1": {"id": 1, "a": "1 2", "b": "3"}}
+
+
 async def test_half_a_character_and_a_value_too_deep(pg: PostgresWorld) -> None:
     client = pg.client()
     client.execute("CREATE TABLE t (id int PRIMARY KEY, v json)")

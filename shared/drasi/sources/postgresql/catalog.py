@@ -169,7 +169,7 @@ WITH RECURSIVE used (oid) AS (
   UNION SELECT unnest(ARRAY[t.typelem, t.typbasetype]) FROM used u JOIN pg_type t ON t.oid = u.oid WHERE t.oid <> 0
 )
 SELECT t.oid::int8, CASE WHEN t.typcategory = 'A' AND t.typlen = -1 AND t.oid NOT IN (22, 30) THEN t.typelem ELSE 0 END::int8,
-  t.typbasetype::int8, t.typtypmod, coalesce(e.typdelim, ',')::text
+  t.typbasetype::int8, t.typtypmod, coalesce(e.typdelim, ',')::text, t.typname = 'citext'
 FROM used u JOIN pg_type t ON t.oid = u.oid LEFT JOIN pg_type e ON e.oid = t.typelem
 """
 
@@ -217,7 +217,7 @@ async def read_types(connection: Connection, numbers: Iterable[int]) -> dict[int
     if not unknown:
         return {}
     cursor = await connection.execute(_TYPES, [unknown])
-    return {oid: Type(element, base, modifier, delimiter) for oid, element, base, modifier, delimiter in await cursor.fetchall()}
+    return {oid: Type(*described) for oid, *described in await cursor.fetchall()}
 
 
 def shown(name: Name) -> str:

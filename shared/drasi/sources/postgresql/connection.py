@@ -141,6 +141,11 @@ def refused(address: Address, error: psycopg.Error) -> DrasiError:
         return NotAllowed(f"{text} in {address}", hint=hint)
     if "max_wal_senders" in text:
         return NotAllowed(f"{text} in {address}", hint="run: ALTER SYSTEM SET max_wal_senders = 20; then restart the server")
+    if state == "42602" and "slot name" in text:
+        return NotAllowed(f"{text} (in {address})", hint="give slotName of lower-case letters, digits and _")
+    if state == "22021":
+        hint = "correct such values, or move the database to the encoding UTF8"
+        return OriginUnavailable(f"a value in {address} is no text: {text}", hint=hint)
     if "pg_hba.conf" in text and "no encryption" in text:
         hint = "set sslMode: require (or prefer), or allow it in pg_hba.conf"
         return OriginUnavailable(f"{address} lets {user} not in: {text}", hint=hint)

@@ -24,12 +24,14 @@ _decode_json = msgspec.json.Decoder().decode
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """A type that is no built-in scalar: ``element`` of an array, ``base`` of a domain (with its modifier); neither: text."""
+    """A type that is no built-in scalar: ``element`` of an array, ``base`` of a domain (with its modifier); neither: text.
+    ``folded``: texts that differ in case only are equal."""
 
     element: int = 0
     base: int = 0
     modifier: int = -1
     delimiter: str = ","
+    folded: bool = False
 
 
 def converter(oid: int, modifier: int, types: Mapping[int, Type], *, decimals: str = "float") -> Convert:
@@ -59,6 +61,8 @@ def key_converter(oid: int, types: Mapping[int, Type]) -> Convert:
     """The function from a key column's texts to its part of an id: equal keys of different types are written alike."""
     while (known := types.get(oid)) is not None and known.base:
         oid = known.base
+    if known is not None and known.folded:
+        return str.lower
     if oid == 1700:
         return _plain_decimal
     if oid == 1042:
