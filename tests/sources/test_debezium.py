@@ -162,10 +162,10 @@ def test_a_relation_follows_its_columns_and_goes_with_the_row() -> None:
             {"connector": "sqlserver", "commit_lsn": "00000027:00000758:0005", "change_lsn": None, "event_serial_no": 1},
             "00000027000007580005-00000000000000000000-00000001",
         ),
-        ({"connector": "oracle", "scn": "1234", "ssn": 3}, "00000000000000001234-0000000003"),
+        ({"connector": "oracle", "scn": "1234", "ssn": 3}, f"00000000000000001234-{NOW:020}"),
         ({"connector": "mongodb", "ts_ms": 5, "ord": 6}, "00000000000000000005-00000006"),
-        ({"connector": "vitess", "ts_ms": 5}, "00000000000005000000"),
-        ({"connector": "vitess", "ts_ms": 5, "ts_us": 5001, "ts_ns": 5001002}, "00000000000005001002"),
+        ({"connector": "vitess", "ts_ms": 5}, f"00000000000005000000-{NOW:020}"),
+        ({"connector": "vitess", "ts_ms": 5, "ts_us": 5001, "ts_ns": 5001002}, f"00000000000005001002-{NOW:020}"),
         ({"connector": "postgresql", "lsn": None}, None),
     ],
 )
@@ -193,6 +193,74 @@ def test_mongodb() -> None:
     assert change.payload.after.properties == {"_id": "65f0", "n": 5, "at": "2026-03-01T08:15:30Z", "l": [1.5]}
 
 
+def test_two_changes_of_one_instant_both_count() -> None:
+    """Of connectors whose logs are not known here, and Oracle's: one row changed twice in one transaction."""
+    for source in ({"connector": "db2"}, {"connector": "oracle", "scn": "7"}):
+        first, second = (
+            DebeziumEvents("src", {}).changes(envelope("u", None, {"id": 1, "n": n}, **source), {}, NOW + n)[0] for n in (1, 2)
+        )
+        assert str(first.payload.source.position) < str(second.payload.source.position)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [{"id": 1, "status": "open"}, {"id": 1, "ts_ms": 5, "v": 1}, {"id": 1, "ddl": "x"}, {"status": "BEGIN", "id": 1, "name": "n"}],
+)
+def test_a_row_without_its_envelope_is_not_taken_for_a_heartbeat(row: dict[str, Any]) -> None:
+    with pytest.raises(BadEvent, match="no op"):
+        changes({**row, "__deleted": "false"})
+    with pytest.raises(BadEvent, match="no op"):
+        changes({"schema": {}, "payload": row})
+
+
+def test_names_with_dots_and_colons() -> None:
+    mongo = {"connector": "mongodb", "db": "shop", "schema": None, "table": None, "collection": "app.orders", "ts_ms": 5, "ord": 1}
+    [change] = changes(envelope("c", None, '{"_id": 1}', **mongo), keyColumns={"shop.app.orders": ["_id"]})
+    assert change.payload.after is not None
+    assert (change.payload.after.id, change.payload.after.labels) == ("shop:app.orders:1", ["app.orders"])
+    [change] = changes(envelope("c", None, {"id": 1}, schema="a:b", table="c%"))
+    assert change.payload.after is not None
+    assert change.payload.after.id == "a%3Ab:c%25:1"
+    assert changes(envelope("c", None, '{"_id": 1}', **mongo), tables=["orders"]) == []
+
+
+def test_a_snapshot_read_again_ends_relations_that_are_no_more() -> None:
+    relations = [{"type": "MOORED_AT", "table": "public.ship", "columns": ["berth"], "references": "public.berth"}]
+    found = changes(envelope("r", None, {"id": 7, "berth": None}), relations=relations)
+    assert said(found) == [("i", "public:ship:7"), ("d", "public:ship:7$rel:MOORED_AT")]
+    [truncation] = changes(envelope("t"), relations=relations)
+    assert truncation.payload.before is not None
+    assert truncation.payload.before.labels == ["ship", "MOORED_AT"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '{"_id": 1, "n": {"$numberLong": "many"}}',
+        '{"_id": 1, "n": {"$numberInt": null}}',
+        '{"_id": 1, "n": ' + '{"a":' * 900 + "1" + "}" * 901,
+    ],
+)
+def test_a_value_that_cannot_be_read_is_said(document: str) -> None:
+    with pytest.raises(BadEvent, match="after of an event of"):
+        changes(envelope("c", None, document, connector="mongodb", ord=1))
+
+
+def test_decimals_keep_all_their_digits() -> None:
+    for value, scale, text in (
+        (0, 10, "0.0000000000"),
+        (123456789012345678901234567890123456789, 9, "123456789012345678901234567890.123456789"),
+        (-5, 3, "-0.005"),
+        (5, -2, "500"),
+    ):
+        data = base64.b64encode(value.to_bytes(17, signed=True)).decode()
+        column = typed("org.apache.kafka.connect.data.Decimal", "bytes", scale=str(scale))
+        schema = {"fields": [{"field": "after", "fields": [column]}]}
+        [change] = changes({"schema": schema, "payload": envelope("c", None, {"id": 1, "v": data})}, decimals="string")
+        assert change.payload.after is not None
+        assert change.payload.after.properties["v"] == text
+
+
 def typed(name: str, kind: str = "int64", **parameters: str) -> dict[str, Any]:
     return {"field": "v", "type": kind, "name": name, "parameters": parameters}
 
@@ -214,6 +282,19 @@ def typed(name: str, kind: str = "int64", **parameters: str) -> dict[str, Any]:
         (typed("org.apache.kafka.connect.data.Decimal", "bytes", scale="2"), "/w==", -0.01),
         (typed("io.debezium.data.VariableScaleDecimal", "struct"), {"scale": 1, "value": "Dw=="}, 1.5),
         (typed("io.debezium.time.Date", "int32"), None, None),
+        (typed("io.debezium.time.Date", "int32"), 2**31 - 1, "Infinity"),
+        (typed("io.debezium.time.Date", "int32"), -735_162, "-0043-03-13"),
+        (typed("io.debezium.time.Date", "int32"), 3_000_000, "+10183-09-21"),
+        (typed("io.debezium.time.MicroTimestamp"), 9_223_372_036_825_200_000, "Infinity"),
+        (typed("io.debezium.time.MicroTimestamp"), -9_223_372_036_832_400_000, "-Infinity"),
+        (typed("io.debezium.time.Timestamp"), 253_402_300_800_001, "+10000-01-01T00:00:00.001"),
+        (typed("", "array") | {"items": {"type": "int32", "name": "io.debezium.time.Date"}}, [20513, None], ["2026-03-01", None]),
+        (
+            typed("", "array")
+            | {"items": {"type": "bytes", "name": "org.apache.kafka.connect.data.Decimal", "parameters": {"scale": "2"}}},
+            ["MDk="],
+            [123.45],
+        ),
     ],
 )
 def test_the_schema_says_what_a_number_stands_for(column: dict[str, Any], value: Any, expected: Any) -> None:

@@ -64,7 +64,7 @@ def test_an_empty_body_deletes() -> None:
     assert (change.payload.before.id, change.payload.before.labels) == ("s7", ["Ship"])
 
 
-@pytest.mark.parametrize("data", [b"{", b"[1]", b"5", b'"\xff"', b"[" * 100_000])
+@pytest.mark.parametrize("data", [b"{", b"[1]", b"5", b"null", b'"\xff"', b"[" * 100_000])
 def test_what_is_no_object_is_bad(data: bytes) -> None:
     with pytest.raises(BadMessage):
         read(message(data), nodeLabel="Ship")
@@ -137,6 +137,16 @@ def test_cloud_events_in_both_modes() -> None:
         read(message({"id": "a"}), format="cloudevents", mappings=[mapping])
 
 
+def test_a_cloud_event_s_data_in_base64() -> None:
+    event = {"specversion": "1.0", "type": "t", "source": "s", "id": "1", "data_base64": "eyJhIjogMX0="}
+    [change] = read(message(event, key="k"), format="cloudevents", nodeLabel="Ship")
+    assert change.payload.after is not None
+    assert (change.op, change.payload.after.properties) == ("u", {"a": 1})
+    for wrong in ("?", 5, "eyJhIg=="):
+        with pytest.raises(BadMessage):
+            read(message({**event, "data_base64": wrong}), format="cloudevents", nodeLabel="Ship")
+
+
 def test_debezium_s_events() -> None:
     event = {"op": "c", "after": {"id": 7}, "source": {"connector": "postgresql", "schema": "public", "table": "ship", "lsn": 255}}
     [change] = read(message({"payload": event}), format="debezium")
@@ -193,6 +203,23 @@ class Project:
     async def ids(self) -> list[str]:
         pages = await self.client.subscriber.list_subscriptions(project=f"projects/{self.name}")
         return [one.name.rpartition("/")[2] async for one in pages]
+
+
+@pytest.mark.parametrize("depth", [500, 980, 100_000])
+@pytest.mark.parametrize("form", ["json", "cloudevents", "drasi"])
+async def test_a_message_that_is_too_deep_is_acknowledged(form: str, depth: int) -> None:
+    made = Pushing(KIND)
+    given = {"nodeLabel": "Ship"} if form != "drasi" else {}
+    await made.start(subscription="theirs", format=form, **given)
+    deep = b'{"a":' * depth + b"1" + b"}" * depth
+    if form == "drasi":
+        element = b'{"id":"a","labels":["L"],"properties":' + deep + b"}"
+        deep = b'{"op":"i","payload":{"source":{"db":"x","table":"node","ts_ns":1},"after":' + element + b"}}"
+    elif form == "cloudevents":
+        deep = b'{"specversion":"1.0","type":"t","source":"s","id":"1","data":' + deep + b"}"
+    assert await made.post("/push", encode_push(message(deep), "s")) == 204
+    assert len(made.changes) + len(await made.errors()) == 1
+    await made.stop()
 
 
 @pytest.fixture

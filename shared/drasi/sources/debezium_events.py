@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 import msgspec
 
 from drasi.errors import DrasiError
 from drasi.messages.changes import Element, Origin, Payload, SourceChange
-from drasi.sources.debezium_types import converters, decimal_column
-from drasi.sources.instants import ns_to_iso
+from drasi.sources.debezium_types import converters, decimal_column, instant_text
 from drasi.sources.json_text import NotJson, read_json
 from drasi.sources.mappings import InvalidMapping, Mappings
 from drasi.sources.properties import in_range
@@ -24,14 +23,28 @@ from drasi.sources.properties import in_range
 PARTITION: Final = "@element"
 _UNAVAILABLE: Final = ("__debezium_unavailable_value", "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==")
 """Of a large value that did not change: as text, and as the base64 of bytes."""
-_QUIET: Final = ("ddl", "databaseName", "historyRecord", "tableChanges", "status", "ts_ms")
-"""Members of what is no change of a row: schema changes, borders of transactions, heartbeats."""
+_BORDER: Final = frozenset({"status", "id", "ts_ms", "event_count", "data_collections"})
+"""Members of an event that begins or ends a transaction."""
+_UNREADABLE: Final = (ValueError, TypeError, ArithmeticError, RecursionError)
 
 
 class BadEvent(DrasiError):
     """An event that no change can be made of; the message has none of its values."""
 
     code: ClassVar[str] = "BadEvent"
+
+
+class _Place(NamedTuple):
+    """``schema``: where there are none, the database's name."""
+
+    schema: str
+    table: str
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.table}"
+
+    def is_named(self, name: str) -> bool:
+        return name in (str(self), self.table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,22 +120,24 @@ class DebeziumEvents:
             return []
         op = payload.get("op")
         if op is None:
-            if any(name in payload for name in _QUIET):
+            if _is_quiet(payload):
                 return []
-            raise BadEvent("the event has no op: it is no envelope of Debezium")
+            hint = "the connector must not unwrap its envelopes (ExtractNewRecordState)"
+            raise BadEvent("the event has no op: it is no envelope of Debezium", hint=hint)
         if op == "m":
             return []
         source = payload.get("source")
         if not isinstance(source, Mapping):
             raise BadEvent("the event has no source: the connector must not unwrap its envelopes")
         place = _place(source)
-        if self._tables and place not in self._tables and place.rpartition(".")[2] not in self._tables:
+        if self._tables and not any(place.is_named(name) for name in self._tables):
             return []
-        seen = _Event(self._source_id, _instant(source, payload, arrival_ns), position(source), _lsn(source))
+        seen = _Event(self._source_id, _instant(source, payload, arrival_ns), position(source, arrival_ns), _lsn(source))
         if self._mappings is not None:
             found = self._mapped(payload, headers, seen)
         elif op == "t":
-            found = [seen.change("t", Element(_prefix(place), [place.rpartition(".")[2]]))]
+            labels = [place.table, *(relation.type for relation in self._relations_of(place))]
+            found = [seen.change("t", Element(_prefix(place), labels))]
         elif op in ("c", "r", "u", "d"):
             found = self._rows(op, payload, schema, place, seen)
         else:
@@ -141,7 +156,7 @@ class DebeziumEvents:
             origin.partition = PARTITION if seen.position is not None else None
         return found
 
-    def _rows(self, op: str, payload: Mapping[str, Any], schema: Any, place: str, seen: _Event) -> list[SourceChange]:
+    def _rows(self, op: str, payload: Mapping[str, Any], schema: Any, place: _Place, seen: _Event) -> list[SourceChange]:
         before = self._row(payload, schema, "before", place)
         after = self._row(payload, schema, "after", place)
         if op == "d":
@@ -154,36 +169,43 @@ class DebeziumEvents:
         if after is None:
             raise BadEvent(f"an event of {place} without the row after it")
         if op != "u" or before is None or before.identity == after.identity:
-            return self._there("u" if op == "u" else "i", after, place, seen)
+            return self._there("u" if op == "u" else "i", after, place, seen, again=op != "c")
         whole = _Row(after.identity, {**before.values, **after.values})
         return [*self._gone(before, place, seen), *self._there("i", whole, place, seen)]
 
-    def _there(self, op: str, row: _Row, place: str, seen: _Event) -> list[SourceChange]:
-        found = [seen.change(op, Element(row.identity, [place.rpartition(".")[2]], row.values))]
+    def _there(self, op: str, row: _Row, place: _Place, seen: _Event, *, again: bool = False) -> list[SourceChange]:
+        """``again``: the row may be known, with relations that it has no more."""
+        found = [seen.change(op, Element(row.identity, [place.table], row.values))]
         for relation in self._relations_of(place):
             identity = f"{row.identity}$rel:{relation.type}"
             if not all(column in row.values for column in relation.columns):
                 continue
             parts = [row.values[column] for column in relation.columns]
             if None in parts:
-                if op == "u":
+                if again:
                     found.append(seen.change("d", Element(identity, [relation.type]), relation=True))
                 continue
-            end = _prefix(relation.references) + ":".join(_key_text(part) for part in parts)
+            end = _prefix(_Place(*relation.references.split(".", 1))) + ":".join(_key_text(part) for part in parts)
             found.append(seen.change(op, Element(identity, [relation.type], {}, row.identity, end), relation=True))
         return found
 
-    def _gone(self, row: _Row, place: str, seen: _Event) -> list[SourceChange]:
+    def _gone(self, row: _Row, place: _Place, seen: _Event) -> list[SourceChange]:
         relations = [
             seen.change("d", Element(f"{row.identity}$rel:{relation.type}", [relation.type]), relation=True)
             for relation in self._relations_of(place)
         ]
-        return [*relations, seen.change("d", Element(row.identity, [place.rpartition(".")[2]]))]
+        return [*relations, seen.change("d", Element(row.identity, [place.table]))]
 
-    def _relations_of(self, place: str) -> list[_Relation]:
-        return [relation for relation in self._relations if relation.table in (place, place.rpartition(".")[2])]
+    def _relations_of(self, place: _Place) -> list[_Relation]:
+        return [relation for relation in self._relations if place.is_named(relation.table)]
 
-    def _row(self, payload: Mapping[str, Any], schema: Any, part: str, place: str) -> _Row | None:
+    def _row(self, payload: Mapping[str, Any], schema: Any, part: str, place: _Place) -> _Row | None:
+        try:
+            return self._read_row(payload, schema, part, place)
+        except _UNREADABLE as error:
+            raise BadEvent(f"{part} of an event of {place} cannot be read: {type(error).__name__}") from None
+
+    def _read_row(self, payload: Mapping[str, Any], schema: Any, part: str, place: _Place) -> _Row | None:
         values = payload.get(part)
         if isinstance(values, str):
             # MongoDB's documents come as text.
@@ -203,10 +225,10 @@ class DebeziumEvents:
         }
         if not self._decimal_text:
             for name in decimal_column(schema, part):
-                if isinstance(row.get(name), str):
-                    row[name] = _float(row[name])
+                if name in row:
+                    row[name] = _floats(row[name])
         row = in_range(row)
-        columns = self._keys.get(place) or self._keys.get(place.rpartition(".")[2]) or (["_id"] if "_id" in row else ["id"])
+        columns = self._keys.get(str(place)) or self._keys.get(place.table) or (["_id"] if "_id" in row else ["id"])
         missing = [column for column in columns if row.get(column) is None]
         if missing:
             if part == "before" and payload.get("op") != "d":
@@ -217,8 +239,11 @@ class DebeziumEvents:
         return _Row(_prefix(place) + ":".join(_key_text(row[column]) for column in columns), row)
 
 
-def position(source: Mapping[str, Any]) -> str | None:
-    """Where the origin's log was, as text that rises from change to change of a row; None: the event does not say."""
+def position(source: Mapping[str, Any], arrival_ns: int) -> str | None:
+    """Where the origin's log was, as text that rises from change to change of a row; None: the event does not say.
+
+    Where the origin does not tell two changes of one instant apart, the later to arrive is the newer: what is sent again comes in
+    order, and ends where it ended."""
     connector = str(source.get("connector", ""))
     try:
         match connector:
@@ -231,11 +256,11 @@ def position(source: Mapping[str, Any]) -> str | None:
                 commit, change = (str(source.get(name) or "").replace(":", "").upper() for name in ("commit_lsn", "change_lsn"))
                 return f"{commit:0>20}-{change:0>20}-{int(source.get('event_serial_no') or 0):08}" if commit else None
             case "oracle":
-                return f"{int(source['scn']):020}-{int(source.get('ssn') or 0):010}"
+                return f"{int(source['scn']):020}-{arrival_ns:020}"
             case "mongodb":
                 return f"{int(source['ts_ms']):020}-{int(source.get('ord') or 0):08}"
         ns = _ns(source)
-        return None if ns is None else f"{ns:020}"
+        return None if ns is None else f"{ns:020}-{arrival_ns:020}"
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -270,24 +295,35 @@ def _payload(event: Any) -> tuple[Mapping[str, Any] | None, Any]:
     return event, schema
 
 
-def _place(source: Mapping[str, Any]) -> str:
-    """``schema.table``; where there are no schemas, the database's name."""
+def _is_quiet(payload: Mapping[str, Any]) -> bool:
+    """What is no change of a row: heartbeats, borders of transactions, schema changes; not a row that has such columns."""
+    if payload.keys() <= {"ts_ms"}:
+        return True
+    if payload.get("status") in ("BEGIN", "END") and "id" in payload and payload.keys() <= _BORDER:
+        return True
+    return "tableChanges" in payload or "historyRecord" in payload or {"ddl", "databaseName"} <= payload.keys()
+
+
+def _place(source: Mapping[str, Any]) -> _Place:
     table = source.get("table") or source.get("collection")
     if not table:
         raise BadEvent("the event's source names no table")
-    return f"{source.get('schema') or source.get('db') or ''}.{table}"
+    return _Place(str(source.get("schema") or source.get("db") or ""), str(table))
 
 
-def _prefix(place: str) -> str:
-    schema, _, table = place.partition(".")
-    return f"{schema}:{table}:"
+def _prefix(place: _Place) -> str:
+    return f"{_escaped(place.schema)}:{_escaped(place.table)}:"
+
+
+def _escaped(part: str) -> str:
+    return part.replace("%", "%25").replace(":", "%3A")
 
 
 def _key_text(value: Any) -> str:
     text = (
         str(value).lower() if isinstance(value, bool) else value if isinstance(value, str) else msgspec.json.encode(value).decode()
     )
-    return text.replace("%", "%25").replace(":", "%3A")
+    return _escaped(text)
 
 
 def _unavailable(value: Any) -> bool:
@@ -299,6 +335,10 @@ def _float(text: str) -> Any:
         return float(text)
     except ValueError:
         return text
+
+
+def _floats(value: Any) -> Any:
+    return [_floats(item) for item in value] if isinstance(value, list) else _float(value) if isinstance(value, str) else value
 
 
 def _plain(value: Any) -> Any:
@@ -321,7 +361,7 @@ def _plain(value: Any) -> Any:
 
 
 def _date(value: Any) -> Any:
-    return ns_to_iso(value * 1_000_000) if isinstance(value, int) else value
+    return instant_text(value, 1_000_000) if isinstance(value, int) else value
 
 
 def _ns(source: Mapping[str, Any]) -> int | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -17,6 +16,10 @@ Convert = Callable[[Any], Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_NS = 86_400_000_000_000
+_ERA_DAYS = 146_097
+"""In 400 years, after which the calendar begins anew."""
+_INFINITE_DAYS = 106_751_991
+"""PostgreSQL's infinite instants come as that many days from 1970."""
 
 
 def converters(schema: Any, part: str) -> Mapping[str, Convert]:
@@ -33,7 +36,7 @@ def decimal_column(schema: Any, part: str) -> frozenset[str]:
     for field in _fields(schema):
         if field.get("field") == part:
             names = ("org.apache.kafka.connect.data.Decimal", "io.debezium.data.VariableScaleDecimal")
-            return frozenset(str(column.get("field")) for column in _fields(field) if column.get("name") in names)
+            return frozenset(str(column.get("field")) for column in _fields(field) if _item(column).get("name") in names)
     return frozenset()
 
 
@@ -42,7 +45,17 @@ def _fields(schema: Any) -> list[Mapping[str, Any]]:
     return [field for field in fields if isinstance(field, Mapping)] if isinstance(fields, list) else []
 
 
+def _item(column: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What an array's schema says of its items; of any other column, its own."""
+    items = column.get("items")
+    return _item(items) if column.get("type") == "array" and isinstance(items, Mapping) else column
+
+
 def _converter(column: Mapping[str, Any]) -> Convert | None:
+    if column.get("type") == "array":
+        items = column.get("items")
+        convert = _converter(items) if isinstance(items, Mapping) else None
+        return None if convert is None else _each(convert)
     name = column.get("name")
     if name == "org.apache.kafka.connect.data.Decimal":
         parameters = column.get("parameters")
@@ -53,6 +66,10 @@ def _converter(column: Mapping[str, Any]) -> Convert | None:
     return _BY_NAME.get(str(name))
 
 
+def _each(convert: Convert) -> Convert:
+    return lambda value: [None if item is None else convert(item) for item in value] if isinstance(value, list) else value
+
+
 def _decimal(value: Any, scale: int) -> Any:
     """Base64 of a big-endian two's complement, or (``decimal.handling.mode``) a text or a number."""
     if not isinstance(value, str):
@@ -61,16 +78,42 @@ def _decimal(value: Any, scale: int) -> Any:
         raw = base64.b64decode(value, validate=True)
     except ValueError:
         return value
-    return str(Decimal(int.from_bytes(raw, signed=True)).scaleb(-scale))
+    return _with_point(int.from_bytes(raw, signed=True), scale)
+
+
+def _with_point(unscaled: int, scale: int) -> str:
+    """All digits, and no exponent."""
+    sign, digits = ("-" if unscaled < 0 else ""), str(abs(unscaled))
+    if scale <= 0:
+        return f"{sign}{digits}{'0' * -scale if unscaled else ''}"
+    digits = digits.rjust(scale + 1, "0")
+    return f"{sign}{digits[:-scale]}.{digits[-scale:]}"
+
+
+def instant_text(value: int, unit_ns: int) -> str:
+    """So many units since 1970 in ISO 8601; years beyond four digits with their sign, as it wants them; infinite ones by name."""
+    days, rest = divmod(value * unit_ns, _DAY_NS)
+    date = _day(days)
+    return date if date.endswith("Infinity") else f"{date}{ns_to_iso(rest)[10:]}"
+
+
+def _day(days: int) -> str:
+    if abs(days) >= _INFINITE_DAYS:
+        return "Infinity" if days > 0 else "-Infinity"
+    eras, within = divmod(days, _ERA_DAYS)
+    found = _EPOCH + timedelta(days=within)
+    year = found.year + 400 * eras
+    sign = "-" if year < 0 else "+" if year > 9999 else ""
+    return f"{sign}{abs(year):04}-{found.month:02}-{found.day:02}"
 
 
 def _date(value: Any) -> Any:
-    return (_EPOCH + timedelta(days=value)).strftime("%Y-%m-%d").rjust(10, "0") if _is_integer(value) else value
+    return _day(value) if _is_integer(value) else value
 
 
 def _timestamp(unit_ns: int) -> Convert:
     """Without a zone: the origin has none."""
-    return lambda value: ns_to_iso(value * unit_ns).removesuffix("Z") if _is_integer(value) else value
+    return lambda value: instant_text(value, unit_ns).removesuffix("Z") if _is_integer(value) else value
 
 
 def _time(unit_ns: int) -> Convert:

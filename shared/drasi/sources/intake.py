@@ -62,10 +62,13 @@ async def accept(
         try:
             changes = read()
         except bad as error:
-            kept = {name: text[:_MOST_KEPT] for name, text in content.items()}
-            await context.dead_letter(identity, kept, f"{error.code}: {error.message}" + (f"; {error.hint}" if error.hint else ""))
+            wrong = f"{error.code}: {error.message}" + (f"; {error.hint}" if error.hint else "")
+        except RecursionError:
+            wrong = "TooDeep: lists and objects stand in each other hundreds of times"
+        else:
+            await context.publish(changes)
             return Response(status_code=204)
-        await context.publish(changes)
+        await context.dead_letter(identity, {name: text[:_MOST_KEPT] for name, text in content.items()}, wrong)
     except DrasiError as error:
         if not error.retryable:
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -175,7 +176,7 @@ class MessageReader:
         published_ns = _instant(message.publish_time, arrival_ns)
         if self._debezium is not None:
             event = _json(message.data) if message.data.strip() else None
-            return self._debezium.changes(event, _lower(message.attributes), arrival_ns)
+            return self._debezium.changes(event, _lower(message.attributes), published_ns)
         changes = self._drasi(message.data) if self._format == "drasi" else self._foreign(message, published_ns)
         identity = message.message_id.rjust(20, "0") if message.message_id.isdecimal() else message.message_id
         for index, change in enumerate(changes):
@@ -194,7 +195,7 @@ class MessageReader:
         if self._format == "cloudevents":
             if isinstance(payload, dict) and (structured or "specversion" in payload):
                 headers |= {f"ce-{name.lower()}": str(value) for name, value in payload.items() if name != "data"}
-                payload = payload.get("data")
+                payload = _data(payload)
             if "ce-type" not in headers:
                 raise BadMessage("the message is no CloudEvent")
         if self._mappings is not None:
@@ -210,7 +211,7 @@ class MessageReader:
             return self._mappings.changes(self._source_id, context, _event_ns(headers, published_ns))
         identity = message.attributes.get("id") or message.ordering_key or message.message_id
         origin = Origin(self._source_id, "node", _event_ns(headers, published_ns))
-        if payload is None:
+        if payload is None and message.data.strip() != b"null":
             return [SourceChange("d", Payload(origin, before=Element(identity, [self._label])))]
         if not isinstance(payload, dict):
             raise BadMessage("the message is no JSON object")
@@ -227,6 +228,17 @@ class MessageReader:
             if change.payload.after is None and change.payload.before is None:
                 raise BadMessage("a change has neither before nor after")
         return changes
+
+
+def _data(event: Mapping[str, Any]) -> Any:
+    """What a CloudEvent carries; None: nothing."""
+    if "data_base64" not in event:
+        return event.get("data")
+    try:
+        data = base64.b64decode(event["data_base64"], validate=True)
+    except (ValueError, TypeError):
+        raise BadMessage("data_base64 of the CloudEvent is no base64") from None
+    return _json(data) if data.strip() else None
 
 
 def _json(data: bytes) -> Any:
