@@ -120,7 +120,9 @@ async def push_latency(pubsub: str, project: str, count: int) -> list[float]:
     await server.start()
     latencies = []
     async with _pushed(pubsub, project, f"http://127.0.0.1:{server.port}/") as bus, asyncio.timeout(120):
-        for _ in range(count):
+        for number in range(count):
+            # Not in step with whatever beats in the emulator.
+            await asyncio.sleep(0.05 + number % 10 * 0.01)
             started = time.perf_counter()
             await bus.publish(_TOPIC, b"x" * 500, ordering_key="db")
             latencies.append((await came.get() - started) * 1_000)

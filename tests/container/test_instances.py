@@ -195,6 +195,24 @@ async def test_a_replica_follows_while_it_has_readers() -> None:
         assert replica.bus.published == []
 
 
+async def test_who_asks_once_is_not_followed_for_afterwards() -> None:
+    def followers() -> list[str]:
+        return [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("follower")]
+
+    async with System(settings=Settings(follow_s=0.001)) as system:
+        await system.configure("rooms", ROOMS)
+        sequence = system.container.view("rooms").sequence
+        await system.send(node("i", 1, "r1", name="a", temp=30))
+        for _ in range(2):
+            events = system.container.events("rooms", sequence)
+            assert (await anext(events)).sequence == sequence + 1
+            assert len(followers()) == 1
+            await events.aclose()  # type: ignore[attr-defined]
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert followers() == []
+
+
 async def test_a_create_whose_answer_is_lost_counts_once() -> None:
     lost = iter([False, False, False, True])
     log = FaultyLog(

@@ -421,6 +421,7 @@ class Container:
                     await self._ring.changed(query_id)
         finally:
             self._readers -= 1
+            self._stop_following()
 
     async def read_events(self, query_id: str, after: int, limit: int) -> list[ResultEvent]:
         """The events there are after ``after``, at most ``limit``; returns at once. Same errors."""
@@ -435,8 +436,16 @@ class Container:
         if self._settings.follow_s is not None and (self._following is None or self._following.done()):
             self._following = asyncio.create_task(self._follow_log(self._settings.follow_s), name=f"follower of {self.name}")
 
+    def _stop_following(self) -> None:
+        """Nobody reads any more: who only asked what there is costs no look at the log."""
+        if not self._readers and not self._bootstraps.active and self._following is not None:
+            self._following.cancel()
+            self._following = None
+
     async def _follow_log(self, pause: float) -> None:
         while (self._readers or self._bootstraps.active) and not self._closing:
+            # Who begins to read has just been shown what there is.
+            await self._sleep(pause)
             number = self._machine.number
             try:
                 # Not for ever: the last reader may have gone.
@@ -446,7 +455,6 @@ class Container:
             except (DrasiError, TimeoutError):
                 # Shown in the status; looked at again.
                 pass
-            await self._sleep(pause)
 
     # --- status ---
 
