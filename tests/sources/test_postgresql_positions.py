@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import tracemalloc
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import psycopg
@@ -13,7 +14,9 @@ import pytest
 from drasi.messages.changes import Element, SourceChange
 from drasi.sources.function import SourceFunction
 from drasi.sources.port import BadRequest, OriginUnavailable, SnapshotRequest, StateConflict
+from drasi.sources.postgresql import slot
 from drasi.sources.postgresql import source as module
+from drasi.sources.postgresql.connection import Connection
 from drasi.sources.state import MemoryState
 from tests.postgres import running
 from tests.sources.postgres_world import PostgresWorld, snapshot_graph, whole_snapshot
@@ -511,3 +514,36 @@ async def test_state_written_by_another_is_read_again(pg: PostgresWorld) -> None
     with pytest.raises(StateConflict):
         await pg.state.put("position", "{}", expected="not this")
     await pg.settled(function)
+
+
+async def test_a_commit_that_is_flushed_in_part_is_not_over(pg: PostgresWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log is flushed by pages: its end may lie inside the record of a commit, which then cannot be read yet."""
+    flushed: int | None = None
+    real_ends, real_peek = slot.ends, slot.peek
+
+    async def ends(connection: Connection) -> tuple[int, int]:
+        found = await real_ends(connection)
+        return found if flushed is None else (flushed, found[1])
+
+    async def peek(connection: Connection, name: str, publication: str, limit: int) -> AsyncGenerator[list[bytes]]:
+        if flushed is None:
+            async for page in real_peek(connection, name, publication, limit):
+                yield page
+
+    monkeypatch.setattr(slot, "ends", ends)
+    monkeypatch.setattr(slot, "peek", peek)
+    monkeypatch.setattr(module, "_IDLE_BYTES", 1)
+    client = pg.client()
+    client.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    function = await pg.watch()
+    await pg.settled(function)
+    source = function.source
+    assert isinstance(source, module.PostgreSQLSource)
+    [[flushed]] = client.execute("SELECT (pg_current_wal_flush_lsn() - '0/0')::bigint").fetchall()
+    client.execute("INSERT INTO t VALUES (1)")
+    [[flushed]] = client.execute("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint - 8").fetchall()
+    polls = source._polls
+    await eventually(lambda: source._polls > polls + 3, pause_s=0.002)
+    flushed = None
+    await pg.settled(function)
+    assert pg.bus.said == [("i", "public:t:1")]

@@ -889,3 +889,26 @@ async def test_the_json_lines_of_a_snapshot(world: SQLiteWorld) -> None:
     assert lines[1:] == [{"id": "Room:2", "labels": ["Room"], "properties": {"id": 2}}, {"end": {"count": 1}}]
     plain = [json.loads(line)["id"] async for line in await function.acquire(b"{}")]
     assert plain == ["Room:0", "Room:1", "Room:2"]
+
+
+async def test_two_relations_of_one_type_would_be_one(world: SQLiteWorld) -> None:
+    client = world.client()
+    client.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b INTEGER)")
+    both = [{"type": "R", "table": "t", "columns": [name], "references": "t"} for name in ("a", "b")]
+    function = await world.watch(relations=both)
+    text = "relation R of table t: the table has another one of that type"
+    assert function.status()["messages"] == {"RelationIgnored": text}
+    client.execute("INSERT INTO t VALUES (1, 1, 2)")
+    await world.settled(function)
+    assert world.bus.graph.ends() == {"t:1$rel:R": ("t:1", "t:1")}
+
+
+async def test_decimals_written_in_another_way_are_read_again(world: SQLiteWorld) -> None:
+    client = world.client()
+    client.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, d DECIMAL)")
+    await (await world.watch()).close()
+    await (await world.watch()).close()
+    assert world.renewals == []
+    await (await world.watch(decimals="string")).close()
+    await world.watch(decimals="string")
+    assert world.renewals == ["decimals are written as string"]

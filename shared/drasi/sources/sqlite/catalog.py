@@ -112,6 +112,9 @@ def read_catalog(connection: sqlite3.Connection, wanted: Wanted) -> tuple[list[T
             resolved = _resolve(connection, relation, name, columns, present, all_keys)
             if isinstance(resolved, Problem):
                 problems.append(resolved)
+            elif any(other.type == resolved.type for other in relations):
+                where = f"relation {resolved.type} of table {name}"
+                problems.append(Problem("RelationIgnored", f"{where}: the table has another one of that type"))
             else:
                 relations.append(resolved)
         tables.append(Table(name, columns, key, is_unique, rowid, unique, tuple(relations)))

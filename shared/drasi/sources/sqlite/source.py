@@ -26,6 +26,7 @@ from drasi.sources.sqlite.origin import Batch, Configuration, Origin, Position, 
 T = TypeVar("T")
 
 _STATE = "position"
+_DECIMALS = "decimals"
 _decode = msgspec.json.Decoder(Position).decode
 
 
@@ -62,6 +63,7 @@ class SQLiteSource:
             self._context.report("PositionLost", f"{installed.lost}; queries read it again")
             # Asked for before the new position is kept: a crash in between asks once more.
             await self._context.renew(installed.lost)
+        await self._see_how_decimals_are_written(stored is not None and installed.lost is None)
         if installed.position != stored:
             await self._keep(installed.position)
         self._position = installed.position
@@ -69,6 +71,14 @@ class SQLiteSource:
         self._unsettled = False
         self._context.report("PositionLost", None)
         await self._tell()
+
+    async def _see_how_decimals_are_written(self, known: bool) -> None:
+        decimals, before = self._configuration.decimals, await self._context.state.get(_DECIMALS)
+        if before == decimals:
+            return
+        if known and before is not None:
+            await self._context.renew(f"decimals are written as {decimals}")
+        await self._context.state.put(_DECIMALS, decimals, expected=before)
 
     async def run(self) -> None:
         while True:
