@@ -139,6 +139,9 @@ class _OnDemand:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._app is None:
+            from drasi.web.logs import configure_logs_of_a_function
+
+            configure_logs_of_a_function()
             try:
                 self._app = self._make()
             except DrasiError as error:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from drasi import redaction
 from drasi.errors import DrasiError
 from drasi.messages.reading import Gone, QueryNotFound, QueryReader, View
 from drasi.messages.results import ChangeEvent, ControlEvent, ResultEvent
@@ -441,7 +442,7 @@ class QueryDelivery:
                 sequence=event.sequence,
                 row_id=change.row_id,
                 event=msgspec.Raw(alone(event, change)),
-                error=failed.message,
+                error=redaction.clean(failed.message),
                 at_ms=self._timing.now_ms(),
             )
             await self._state.add_dead_letter(letter)
@@ -496,7 +497,7 @@ class QueryDelivery:
 
     def _fails(self, message: str) -> None:
         self.standing.failing = True
-        self.standing.last_error = message
+        self.standing.last_error = redaction.clean(message)
         self._changed.set()
 
     def _works(self) -> None:

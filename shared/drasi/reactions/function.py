@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import msgspec
 from starlette.routing import BaseRoute
 
+from drasi import redaction
 from drasi.errors import DrasiError
 from drasi.messages.envelope import Message
 from drasi.messages.reading import QueryReader
@@ -199,7 +200,7 @@ class ReactionFunction:
         if text is None:
             self._messages.pop(name, None)
         else:
-            self._messages[name] = text
+            self._messages[name] = redaction.clean(text)
 
     async def dead_letters(self) -> list[dict[str, Any]]:
         """Without rows, oldest first."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from drasi import redaction
 from drasi.resources.findings import Findings
 from drasi.resources.problems import Path, did_you_mean, dotted
 from drasi.resources.secrets import Secrets
@@ -116,6 +117,8 @@ def resolve(value: Any, secrets: Secrets, missing: list[str]) -> Any:
         found = secrets.get(reference.name, reference.key)
         if found is None:
             missing.append(str(reference))
+        else:
+            redaction.learn(found)
         return found
     if kind == "Env" and isinstance(value.get("name"), str):
         found = os.environ.get(value["name"])

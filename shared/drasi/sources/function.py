@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from starlette.routing import BaseRoute
 
+from drasi import redaction
 from drasi.bus.endpoint import Endpoint
 from drasi.bus.port import Bus
 from drasi.errors import DrasiError
@@ -305,6 +306,7 @@ class SourceFunction:
 
     def _report(self, code: str, text: str | None) -> None:
         lines = self._warnings if code in _WARNINGS else self._messages
+        text = None if text is None else redaction.clean(text)
         if text is None:
             lines.pop(code, None)
         elif lines.get(code) != text:
@@ -312,7 +314,7 @@ class SourceFunction:
             _log.warning("source %s: %s: %s", self.id, code, text)
 
     async def _record_dead_letter(self, position: str, content: Mapping[str, Any], error: str) -> None:
-        await self._dead_letters.add(position, content, error, self._now_ns())
+        await self._dead_letters.add(position, content, redaction.clean(error), self._now_ns())
 
 
 def backoff(failures: int) -> float:

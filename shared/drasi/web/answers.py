@@ -6,6 +6,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from drasi import redaction
 from drasi.errors import DrasiError
 from drasi.messages.reading import Gone, QueryNotFound
 from drasi.sources.port import BadRequest, OriginUnavailable
@@ -32,4 +33,4 @@ async def on_drasi_error(request: Request, error: Exception) -> Response:
 
 
 def _text(error: DrasiError) -> str:
-    return f"{error.code}: {error.message}" + (f"; {error.hint}" if error.hint else "")
+    return redaction.clean(f"{error.code}: {error.message}" + (f"; {error.hint}" if error.hint else ""))

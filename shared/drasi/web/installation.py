@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from drasi import redaction
 from drasi.errors import DrasiError
 from drasi.messages.control import ControlMessage
 from drasi.resources.apply import LoopOfQueries, Outcome, dependencies, only_shown, ordered, replaces, same
@@ -389,9 +390,9 @@ class Installation:
                 await self._run_resources_of(resource, known)
         except NotStartable as error:
             # Expected: the manifest is right, something outside it is missing (a warning said so).
-            self._waiting[key] = (error.reason, error.message)
+            self._waiting[key] = (error.reason, redaction.clean(error.message))
         except DrasiError as error:
-            self._waiting[key] = (error.code, error.message)
+            self._waiting[key] = (error.code, redaction.clean(error.message))
             if outcome is not None:
                 outcome.result = "failed"
                 outcome.errors = [_problem(error)]
@@ -475,4 +476,4 @@ def _refused(report: Report, problem: Problem | None = None) -> Outcome:
 
 
 def _problem(error: DrasiError) -> Problem:
-    return Problem(path="", code=error.code, message=error.message, hint=error.hint or None)
+    return Problem(path="", code=error.code, message=redaction.clean(error.message), hint=error.hint or None)

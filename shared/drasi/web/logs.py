@@ -1,4 +1,4 @@
-"""Log lines of the process, one form for all: ours and those of the libraries."""
+"""Log lines of the process, one form for all: ours and those of the libraries. No secret stands in them (``drasi.redaction``)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,21 @@ import sys
 from typing import TextIO
 
 import structlog
+
+from drasi import redaction
+
+
+class Lines(structlog.stdlib.ProcessorFormatter):
+    """Whole lines, tracebacks too, without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redaction.clean(super().format(record))
+
+
+def configure_logs_of_a_function() -> None:
+    """The same for a process that others began (the functions framework), if it says nothing of its own about log lines."""
+    if not structlog.is_configured() and not logging.getLogger().handlers:
+        configure_logs()
 
 
 def configure_logs(stream: TextIO | None = None, level: int = logging.INFO) -> None:
@@ -34,9 +49,7 @@ def configure_logs(stream: TextIO | None = None, level: int = logging.INFO) -> N
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
-        )
+        Lines(foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer])
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from drasi import redaction
 from drasi.errors import DrasiError
 from drasi.messages.reading import Gone
 from drasi.resources.problems import Problem
@@ -58,6 +59,7 @@ def problem(
         more: Further members of the JSON form.
     """
     trace = trace_id(request)
+    detail = redaction.clean(detail)
     if "json" in request.headers.get("accept", ""):
         body = {
             "type": "about:blank",

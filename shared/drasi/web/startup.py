@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from drasi import redaction
 from drasi.errors import DrasiError
 from drasi.web.push import respond
 
@@ -63,6 +64,6 @@ class Lazy:
             try:
                 app = await self._startup.ensure()
             except DrasiError as error:
-                await respond(send, 503, f"{error.code}: {error.message}; {error.hint}".encode())
+                await respond(send, 503, redaction.clean(f"{error.code}: {error.message}; {error.hint}").encode())
                 return
         await app(scope, receive, send)
