@@ -7,7 +7,6 @@ them. Batches form by themselves. Times are from the commit in the database to t
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from benchmarks.emulated import ceiling, prices
-from benchmarks.emulated.kept import Kept, import_seconds
+from benchmarks.emulated.kept import Kept, cpu_seconds, import_seconds
 from benchmarks.emulated.prices import Used
 from benchmarks.emulated.stage import POLL_MS, Stage, stage
 from drasi.emulate.emulators import FIRESTORE, PUBSUB, Emulator
@@ -46,7 +45,7 @@ class Size:
     idle_s: int
 
 
-FULL = Size(alone=200, steady_s=5, burst=6_000, posts=8_000, pushes=3_000, restarts=5, idle_s=10)
+FULL = Size(alone=100, steady_s=5, burst=6_000, posts=8_000, pushes=3_000, restarts=3, idle_s=6)
 QUICK = Size(alone=30, steady_s=2, burst=2_000, posts=1_600, pushes=500, restarts=2, idle_s=3)
 
 
@@ -178,24 +177,19 @@ async def _system(directory: Path, emulators: dict[str, str], queries: int, size
         return Found(phases, _per(idle, 1).times(86_400 / size.idle_s))
 
 
-def _cpu(pid: int) -> float:
-    """Seconds of a CPU that the process has taken."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 async def _kept(directory: Path, emulators: dict[str, str], size: Size) -> None:
     kept = Kept(directory / "kept", emulators, "bench-kept")
     try:
         await kept.fill(LARGE_ROOMS, "floor average")
         here = [await kept.restore_here() for _ in range(size.restarts)]
         started = [await kept.started() for _ in range(size.restarts)]
-        print(f"| restoring {kept.elements:,} elements from Firestore | seconds |\n|---|---:|")
-        print(f"| in this process | {median(seconds for seconds, _ in here):.2f} |")
-        print(f"| a function's process: from its start until `/readyz` says yes | {median(started):.2f} |")
+        print(f"| restoring {kept.elements:,} elements from Firestore | seconds | of a CPU |\n|---|---:|---:|")
+        print(f"| in this process | {median(each[0] for each in here):.2f} | {median(each[1] for each in here):.2f} |")
+        seconds, cpu = (median(each[place] for each in started) for place in (0, 1))
+        print(f"| a function's process, from its start until `/readyz` says yes | {seconds:.2f} | {cpu:.2f} |")
         main, whole = import_seconds()
-        print(f"| of it: importing `functions/query/main.py` | {main:.2f} |")
-        print(f"| of it: importing that and everything else it needs | {whole:.2f} |\n")
+        print(f"| of it: importing `functions/query/main.py` | {main[0]:.2f} | {main[1]:.2f} |")
+        print(f"| of it: importing that and everything else it needs | {whole[0]:.2f} | {whole[1]:.2f} |\n")
         child = kept.process()
         await child.start()
         try:
@@ -203,8 +197,8 @@ async def _kept(directory: Path, emulators: dict[str, str], size: Size) -> None:
             await _ceiling(kept, emulators, size, child.pid or 0)
         finally:
             await child.stop()
-        seconds, later = await kept.restore_here()
-        print(f"Restoring with {later:,} later entries, in this process: {seconds:.2f} s.\n")
+        seconds, cpu, later = await kept.restore_here()
+        print(f"Restoring with {later:,} later entries, in this process: {seconds:.2f} s, {cpu:.2f} s of a CPU.\n")
     finally:
         kept.close()
 
@@ -219,10 +213,10 @@ async def _ceiling(kept: Kept, emulators: dict[str, str], size: Size, pid: int) 
                 parts = ceiling.bodies(kept, ROOMS, count, batch)
                 requests = sum(map(len, parts))
                 await ceiling.posts(where, path, [part[: len(part) // 5] for part in parts])
-                before = _cpu(process)
+                before = cpu_seconds(process)
                 rest = [part[len(part) // 5 :] for part in parts]
                 rate = await ceiling.posts(where, path, rest)
-                cpu = (_cpu(process) - before) / sum(map(len, rest)) * 1e6
+                cpu = (cpu_seconds(process) - before) / sum(map(len, rest)) * 1e6
                 print(f"| {name}, {batch} a request ({requests:,}) | {rate:,.0f} | {rate * batch:,.0f} | {cpu:,.0f} |", flush=True)
         contents = [part[0] for part in ceiling.bodies(kept, ROOMS, ceiling.CONNECTIONS, 1)]
         messages = [contents[number % len(contents)] for number in range(size.pushes)]
