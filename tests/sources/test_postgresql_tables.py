@@ -151,6 +151,19 @@ async def test_every_partition_must_say_which_row_changed(pg: PostgresWorld) -> 
     await same(pg, function)
 
 
+@pytest.mark.parametrize("change", ["DROP CONSTRAINT t_pkey", "REPLICA IDENTITY NOTHING"])
+async def test_a_table_that_can_be_watched_no_more_can_be_changed(pg: PostgresWorld, change: str) -> None:
+    client = pg.client()
+    client.execute("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1)")
+    function = await pg.watch()
+    client.execute(f"ALTER TABLE t {change}")
+    await eventually(lambda: bool(pg.renewals), pause_s=0.002)
+    client.execute("UPDATE t SET v = 2")
+    await pg.settled(function)
+    assert pg.bus.said == []
+    assert pg.renewals == ["tables that are gone: public.t"]
+
+
 async def test_columns_that_a_key_only_carries_are_no_part_of_it(pg: PostgresWorld) -> None:
     client = pg.client()
     client.execute("CREATE TABLE t (id int, v int, PRIMARY KEY (id) INCLUDE (v))")
