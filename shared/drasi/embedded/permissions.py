@@ -8,7 +8,7 @@ from typing import Protocol
 from starlette.types import Scope
 
 from drasi.embedded.router import MANAGEMENT
-from drasi.embedded.runtime import RunningReaction
+from drasi.embedded.runtime import RunningReaction, RunningSource
 from drasi.web import permissions
 from drasi.web.authentication import Needed, Needs
 from drasi.web.permissions import ADMIN, ANYONE, READ, WRITE
@@ -19,6 +19,9 @@ class Running(Protocol):
 
     @property
     def reactions(self) -> Mapping[str, RunningReaction]: ...
+
+    @property
+    def sources(self) -> Mapping[str, RunningSource]: ...
 
 
 def needs_of(running: Running, *, page: bool) -> Needs:
@@ -32,7 +35,9 @@ def needs_of(running: Running, *, page: bool) -> Needs:
         first, _, rest = scope["path"][1:].partition("/")
         reading = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
         if first == "sources":
-            return permissions.source(rest.partition("/")[0])(scope)
+            name = rest.partition("/")[0]
+            source = running.sources.get(name)
+            return permissions.source(name, source.function.signed if source is not None else tuple)(scope)
         if first == "reactions":
             return _reaction(running.reactions, rest, scope)
         if first in MANAGEMENT or scope["type"] == "websocket":

@@ -142,7 +142,7 @@ class EmbeddedSystem:
         renewing = asyncio.create_task(self.identity.keep_token(), name="token")
         stack.push_async_callback(_cancel, renewing)
         permitted = Permitted(router, needs_of(self.runtime, page=self._page is not None), hint=WHERE)
-        return protected(permitted, self.identity.verifier, where=WHERE, loopback_only=self._loopback_only)
+        return protected(permitted, self.identity.verifier, where=WHERE, loopback_only=self._loopback_only, signed=True)
 
     def _router(self) -> Router:
         registry = registry_of(self._metrics)

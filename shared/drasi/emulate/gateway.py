@@ -18,7 +18,7 @@ from drasi.auth.verify import Verifier
 from drasi.embedded.router import MANAGEMENT, with_headers
 from drasi.emulate.sockets import forward_socket
 from drasi.web.access import protected
-from drasi.web.authentication import Needed, Permitted
+from drasi.web.authentication import SIGNED, Needed, Permitted, shows_signature
 from drasi.web.bearer import token_of
 from drasi.web.direct import routes_app
 from drasi.web.guard import Guard
@@ -132,7 +132,7 @@ def gateway_app(gateway: Gateway, verifier: Verifier | None, where: str) -> ASGI
     """
     if verifier is None:
         return Guard(gateway)
-    guarded = protected(Permitted(gateway, _needs, hint=where), verifier, where=where, loopback_only=True)
+    guarded = protected(Permitted(gateway, _needs, hint=where), verifier, where=where, loopback_only=True, signed=True)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -145,4 +145,5 @@ def gateway_app(gateway: Gateway, verifier: Verifier | None, where: str) -> ASGI
 def _needs(scope: Scope) -> Needed:
     if scope["type"] == "http" and (scope["path"] + "/").startswith("/panel/"):
         return READ if scope["method"] in ("GET", "HEAD") else WRITE
-    return ANYONE
+    # Whether the source looks at signatures, its function knows.
+    return SIGNED if shows_signature(scope) and scope["path"] != "/" else ANYONE

@@ -40,16 +40,17 @@ class Admission:
             # A sidecar hands on to loopback what came from anywhere.
             raise AccessNotConfigured("in a cluster tokens are always checked", hint="unset DRASI_INSECURE_NO_AUTH")
 
-    def served(self, build: Callable[[], Awaitable[ASGIApp]], *, pushed: Sequence[str] = ()) -> ASGIApp:
+    def served(self, build: Callable[[], Awaitable[ASGIApp]], *, pushed: Sequence[str] = (), signed: bool = False) -> ASGIApp:
         """The application, begun by whoever needs it first, behind the guard.
 
         Args:
             pushed: Paths to which Pub/Sub pushes.
+            signed: Whether it may have routes that look at signatures instead of tokens.
         """
         app = Lazy(build)
         if self.access is None:
             return Guard(app)
-        return protected(app, self.access.verifier, pushed=pushed if self._emulated else ())
+        return protected(app, self.access.verifier, pushed=pushed if self._emulated else (), signed=signed)
 
     def permitted(self, app: ASGIApp, needs: Needs) -> ASGIApp:
         """The application behind the scopes that its paths need."""
@@ -71,6 +72,7 @@ class Admission:
         if account and not self._emulated:
             return Endpoint(url, account, self._variables.get("DRASI_PUSH_AUDIENCE", ""))
         if self._emulated and self.access is not None and self.access.issuer is not None:
-            token = self.access.issuer.issue("pubsub", [scope], ttl_s=LONGEST_S)
-            return Endpoint(f"{url}?{PARAMETER}={quote(token.text)}")
+            # Whoever asks again in good time has always one that lives.
+            token = self.access.issuer.kept("pubsub", [scope], ttl_s=LONGEST_S, renewed_before_s=LONGEST_S * 3 // 4)
+            return Endpoint(f"{url}?{PARAMETER}={quote(token)}")
         return Endpoint(url)

@@ -64,9 +64,9 @@ def source_function(environment: Environment) -> ASGIApp:
                 _running.add(asyncio.create_task(source.restart(), name="restart"))
 
         app = source_app(name, source, metrics=parts.metrics)
-        return admission.permitted(parts.watched(app, source.close, back), permissions.source(name))
+        return admission.permitted(parts.watched(app, source.close, back), permissions.source(name, source.signed))
 
-    return admission.served(on_parts(environment, build), pushed=("/push",))
+    return admission.served(on_parts(environment, build), pushed=("/push",), signed=True)
 
 
 _running: set[asyncio.Task[None]] = set()

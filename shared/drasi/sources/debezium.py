@@ -45,6 +45,9 @@ class DebeziumSource(PushedSource):
     def routes(self) -> Sequence[BaseRoute]:
         return [Route("/", self.take, methods=["POST"])]
 
+    def signed(self) -> Sequence[str]:
+        return ("/",) if self._secret else ()
+
     async def take(self, request: Request) -> Response:
         body = await read_body(request)
         if isinstance(body, Response):

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +24,7 @@ from drasi.sources.port import (
     BadRequest,
     Labels,
     OriginUnavailable,
+    Signed,
     SnapshotEnd,
     SnapshotHeader,
     SnapshotLine,
@@ -186,6 +187,10 @@ class SourceFunction:
         if self.source is None:
             self.source = self._make(self._context)
         return self.source.routes()
+
+    def signed(self) -> Collection[str]:
+        """Routes of the kind that look at signatures instead of tokens."""
+        return self.source.signed() if isinstance(self.source, Signed) else ()
 
     def status(self) -> dict[str, Any]:
         """``available``, ``messages`` and ``warnings``, ``deadLetters``, ``publishedTotal``; after the first change also

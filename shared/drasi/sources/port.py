@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from starlette.routing import BaseRoute
 
@@ -166,6 +166,15 @@ class Source(Protocol):
 
     async def close(self) -> None:
         return
+
+
+@runtime_checkable
+class Signed(Protocol):
+    """A source with routes that look at a signature of each request themselves: they need no token."""
+
+    def signed(self) -> Collection[str]:
+        """Those routes."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,16 +120,18 @@ def protected(
     where: str = ASK_AN_ADMINISTRATOR,
     loopback_only: bool = False,
     pushed: Collection[str] = (),
+    signed: bool = False,
 ) -> Guard:
     """The application behind guard, verification and sign-in; ``app`` itself looks at scopes (``Permitted``).
 
     Args:
         where: One sentence: where a person finds a token.
         pushed: Paths to which an emulator pushes with the token as a parameter.
+        signed: Whether there are routes that look at signatures instead of tokens.
     """
     scrub_logs()
     signing_in = SignIn(app, where)
-    authorize = Authentication(verifier, hint=where[:1].lower() + where[1:], pushed=pushed)
+    authorize = Authentication(verifier, hint=where[:1].lower() + where[1:], pushed=pushed, signed=signed)
     return Guard(signing_in, loopback_only=loopback_only, authorize=authorize, page=signing_in.page)
 
 

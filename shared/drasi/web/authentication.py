@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +17,7 @@ from drasi.web.refusal import InsufficientScope, Unauthorized, refuse
 
 OPEN: Final = frozenset({"/healthz", "/readyz", "/.well-known/jwks.json"})
 """The only paths that need no token."""
+_OF_SOURCE: Final = re.compile(r"/sources/[^/]+/")
 
 PRINCIPAL: Final = "drasi.principal"
 SUBJECT: Final = "drasi.subject"
@@ -23,10 +25,18 @@ SUBJECT: Final = "drasi.subject"
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """Scopes that a request needs: each of ``every``, and one of ``some`` if there are any. Nothing: any valid token will do."""
+    """Scopes that a request needs: each of ``every``, and one of ``some`` if there are any. Nothing: any valid token will do.
+
+    Attributes:
+        signature: No token is needed: the route itself looks at the request's signature.
+    """
 
     every: tuple[str, ...] = ()
     some: tuple[str, ...] = ()
+    signature: bool = False
+
+
+SIGNED: Final = Needed(signature=True)
 
 
 Needs = Callable[[Scope], Needed]
@@ -38,6 +48,16 @@ def is_open(scope: Scope) -> bool:
     return scope["type"] == "http" and scope["path"] in OPEN and scope["method"] in ("GET", "HEAD")
 
 
+def shows_signature(scope: Scope) -> bool:
+    """Whether a request shows a signature where a source may ask for one. That it is good, nobody has seen yet."""
+    if scope["type"] != "http" or scope["method"] != "POST":
+        return False
+    path = scope["path"]
+    if path != "/" and not _OF_SOURCE.fullmatch(path):
+        return False
+    return any(name == b"webhook-signature" for name, _ in scope["headers"])
+
+
 class Authentication:
     """Verifies the token of each request (an ``Authorize`` of the guard).
 
@@ -45,12 +65,15 @@ class Authentication:
         verifier: Knows whom to believe.
         hint: What a person does who has no token.
         pushed: Paths to which Pub/Sub's emulator pushes, which sends no OIDC token: there a parameter may hold one.
+        signed: Whether a request without a token may show a signature instead. ``Permitted`` then refuses it wherever no route
+            looks at signatures.
     """
 
-    def __init__(self, verifier: Verifier, *, hint: str, pushed: Collection[str] = ()) -> None:
+    def __init__(self, verifier: Verifier, *, hint: str, pushed: Collection[str] = (), signed: bool = False) -> None:
         self._verifier = verifier
         self._hint = hint
         self._pushed = frozenset(pushed)
+        self._signed = signed
 
     async def __call__(self, scope: Scope) -> None:
         scope.pop(PRINCIPAL, None)
@@ -58,6 +81,8 @@ class Authentication:
             take_parameter(scope)
             return
         token = token_of(scope, pushed=self._pushed)
+        if token is None and self._signed and shows_signature(scope):
+            return
         if not token:
             raise Unauthorized(self._hint)
         try:
@@ -79,6 +104,9 @@ class Permitted:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket") and not is_open(scope):
             principal = scope.get(PRINCIPAL)
+            if shows_signature(scope) and self._needs(scope).signature:
+                await self._app(scope, receive, send)
+                return
             if not isinstance(principal, Principal):
                 await refuse(scope, receive, send, Unauthorized(self._hint))
                 return

@@ -8,7 +8,7 @@ from typing import Final
 from starlette.types import Scope
 
 from drasi.auth import scopes
-from drasi.web.authentication import Needed, Needs
+from drasi.web.authentication import SIGNED, Needed, Needs
 
 ANYONE: Final = Needed()
 ADMIN: Final = Needed((scopes.ADMIN,))
@@ -65,14 +65,20 @@ def answers(scope: Scope) -> Needed:
     return _query(parts[0]) if len(parts) == 1 else ADMIN
 
 
-def source(name: str) -> Needs:
-    """Of the source function of a source, also below ``/sources/{name}``."""
+def source(name: str, signed: Callable[[], Collection[str]] = tuple) -> Needs:
+    """Of the source function of a source, also below ``/sources/{name}``.
+
+    Args:
+        signed: Routes that look at signatures instead of tokens.
+    """
     read, publish = Needed((f"{scopes.SOURCE_READ}:{name}",)), Needed((f"{scopes.SOURCE_PUBLISH}:{name}",))
 
     def needs(scope: Scope) -> Needed:
         path = _below(scope["path"], f"/sources/{name}")
         if path == "/metrics" and _reads(scope):
             return READ
+        if scope["type"] == "http" and scope["method"] == "POST" and path in signed():
+            return SIGNED
         if path in ("/acquire-stream", "/supports-stream", "/subscription") or path.startswith("/subscription/"):
             return read
         if path == "/deprovision":
