@@ -28,6 +28,7 @@ from drasi.auth.keys import MemoryKeyStore
 from drasi.auth.verify import Verifier
 from drasi.cli import credentials
 from drasi.cli.options import transport
+from drasi.embedded.lock import StateLock
 from drasi.resources.secrets import LocalSecrets
 from drasi.web import permissions
 from drasi.web.access import protected
@@ -146,15 +147,17 @@ def test_the_system_on_this_machine_is_found(guarded: Guarded, tmp_path: Path) -
     state = tmp_path / "here"
     state.mkdir()
     (state / "token").write_text(guarded.token("admin") + "\n")
-    (state / "drasi.lock").write_text('{"pid": 1, "port": 8080}')
-    assert guarded("list", "querycontainer", "--state", str(state)) == 0
-    guarded.drasi.monkeypatch.setenv("DRASI_STATE", str(state))
-    assert guarded("list", "querycontainer") == 0
-    guarded.drasi.monkeypatch.delenv("DRASI_STATE")
-    assert guarded("list", "querycontainer") == 4
-    state.rename(tmp_path / ".drasi")
-    guarded.drasi.monkeypatch.chdir(tmp_path)
-    assert guarded("list", "querycontainer") == 0
+    with StateLock(state) as lock:
+        lock.announce(8080)
+        assert guarded("list", "querycontainer", "--state", str(state)) == 0
+        guarded.drasi.monkeypatch.setenv("DRASI_STATE", str(state))
+        assert guarded("list", "querycontainer") == 0
+        guarded.drasi.monkeypatch.delenv("DRASI_STATE")
+        assert guarded("list", "querycontainer") == 4
+        state.rename(tmp_path / ".drasi")
+        guarded.drasi.monkeypatch.chdir(tmp_path)
+        assert guarded("list", "querycontainer") == 0
+    assert guarded("list", "querycontainer") == 4, "it has ended: whoever listens on its port now gets no token"
 
 
 @pytest.mark.parametrize(
@@ -172,8 +175,10 @@ def test_the_system_on_this_machine_is_found(guarded: Guarded, tmp_path: Path) -
 )
 def test_its_token_is_shown_to_nobody_else(guarded: Guarded, tmp_path: Path, url: str, lock: str, found: bool) -> None:
     (tmp_path / "token").write_text("a-token")
-    (tmp_path / "drasi.lock").write_text(lock)
-    assert (credentials._of_state(url, tmp_path) == "a-token") is found
+    with StateLock(tmp_path):
+        (tmp_path / "drasi.lock").write_text(lock)
+        assert (credentials._of_state(url, tmp_path) == "a-token") is found
+    assert credentials._of_state(url, tmp_path) is None
 
 
 def test_a_token_is_made_and_used(guarded: Guarded) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
@@ -54,11 +55,23 @@ def _of_state(url: str, state: Path) -> str | None:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         if parts.hostname not in LOOPBACK:
             return None
-        if json.loads((state / "drasi.lock").read_text())["port"] != port:
+        if json.loads((state / "drasi.lock").read_text())["port"] != port or not _is_locked(state / "drasi.lock"):
             return None
         return (state / "token").read_text(encoding="ascii").strip() or None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _is_locked(file: Path) -> bool:
+    """Whether the process that wrote its port there lives. When it has ended anybody may listen there, and wait for the token."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _file() -> Path:
