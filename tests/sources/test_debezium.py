@@ -14,6 +14,7 @@ import pytest
 from drasi.messages.changes import SourceChange
 from drasi.sources.debezium import KIND
 from drasi.sources.debezium_events import BadEvent, DebeziumEvents
+from drasi.sources.port import SnapshotRequest
 from tests.sources.pushing import NOW, Pushing
 
 PG = {"connector": "postgresql", "db": "harbour", "schema": "public", "table": "ship", "lsn": 27440072, "ts_ms": 1_772_352_930_120}
@@ -365,6 +366,22 @@ async def test_while_the_bus_is_down_the_sink_sends_again(pushing: Pushing) -> N
     pushing.bus.failing = False
     assert await pushing.post("/", envelope("c", None, {"id": 7})) == 204
     assert pushing.bus.said == [("i", "public:ship:7")]
+
+
+async def test_the_status_asks_for_a_snapshot_until_it_comes(pushing: Pushing) -> None:
+    await pushing.start()
+    request = SnapshotRequest(frozenset({"ship", "berth"}))
+    assert len([line async for line in await pushing.function.snapshot(request)]) == 2
+    text = pushing.function.status()["messages"]["SnapshotNeeded"]
+    assert "no rows of berth, ship" in text
+    assert "execute-snapshot" in text
+    assert await pushing.post("/", envelope("c", None, {"id": 1})) == 204
+    assert "berth, ship" in pushing.function.status()["messages"]["SnapshotNeeded"]
+    assert await pushing.post("/", envelope("r", None, {"id": 1})) == 204
+    assert "no rows of berth but" in pushing.function.status()["messages"]["SnapshotNeeded"]
+    assert await pushing.post("/", envelope("r", None, {"id": 1}, table="berth")) == 204
+    assert "SnapshotNeeded" not in pushing.function.status()["messages"]
+    assert pushing.function.status()["available"] is True
 
 
 async def test_too_large_a_body_is_413(pushing: Pushing) -> None:

@@ -6,19 +6,20 @@ import base64
 import contextlib
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from drasi.sources.debezium_events import BadEvent, DebeziumEvents
+from drasi.messages.changes import SourceChange
+from drasi.sources.debezium_events import BadEvent, DebeziumEvents, is_snapshot
 from drasi.sources.intake import accept, read_body
 from drasi.sources.json_text import NotJson, read_json
 from drasi.sources.mappings import SCHEMA as MAPPINGS
 from drasi.sources.mappings import InvalidMapping, MappingError
-from drasi.sources.port import SourceContext, SourceKind
+from drasi.sources.port import SnapshotLine, SnapshotRequest, SourceContext, SourceKind
 from drasi.sources.pushed import PushedSource
 from drasi.sources.relational import RELATIONAL
 
@@ -35,12 +36,35 @@ class DebeziumSource(PushedSource):
     def __init__(self, context: SourceContext) -> None:
         super().__init__(context, partition=None)
         self._events = DebeziumEvents(context.id, context.properties)
+        self._lacking: set[str] = set()
         self._secret = b""
         if context.properties.get("auth") == "standard-webhooks":
             self._secret = _secret(context.properties.get("secret"))
 
     async def start(self) -> None:
         """Positions are the origin's."""
+
+    async def snapshot(self, request: SnapshotRequest) -> AsyncIterator[SnapshotLine]:
+        """Nothing: only Debezium can read the tables, and the status asks for that."""
+        self._lacking |= request.nodes | request.relations or {"all tables"}
+        self._say_what_is_lacking()
+        async for line in super().snapshot(request):
+            yield line
+
+    def _say_what_is_lacking(self) -> None:
+        labels = ", ".join(sorted(self._lacking))
+        text = (
+            f"a query began that knows no rows of {labels} but those that change from now on; send Debezium the signal"
+            ' execute-snapshot with the data {"data-collections": ["schema.table"], "type": "blocking"}'
+        )
+        self.context.report("SnapshotNeeded", text if self._lacking else None)
+
+    def _note_snapshot(self, changes: Sequence[SourceChange]) -> None:
+        """Rows of a snapshot of Debezium's have come."""
+        seen = {label for change in changes if change.payload.after is not None for label in change.payload.after.labels}
+        if self._lacking and seen:
+            self._lacking -= {*seen, "all tables"}
+            self._say_what_is_lacking()
 
     def routes(self) -> Sequence[BaseRoute]:
         return [Route("/", self.take, methods=["POST"])]
@@ -60,7 +84,10 @@ class DebeziumSource(PushedSource):
                 event = read_json(body) if body.strip() else None
             except NotJson as error:
                 raise BadEvent(f"the body is {error}") from None
-            return self._events.changes(event, _headers(request.headers), self.context.now_ns())
+            changes = self._events.changes(event, _headers(request.headers), self.context.now_ns())
+            if is_snapshot(event):
+                self._note_snapshot(changes)
+            return changes
 
         digest = hashlib.blake2b(body, digest_size=12).hexdigest()
         content = {"body": body.decode(errors="replace")}

@@ -239,6 +239,15 @@ class DebeziumEvents:
         return _Row(_prefix(place) + ":".join(_key_text(row[column]) for column in columns), row)
 
 
+def is_snapshot(event: Any) -> bool:
+    """Whether the event is a row of a snapshot (``op: r``)."""
+    try:
+        payload, _ = _payload(event)
+    except BadEvent:
+        return False
+    return payload is not None and payload.get("op") == "r"
+
+
 def position(source: Mapping[str, Any], arrival_ns: int) -> str | None:
     """Where the origin's log was, as text that rises from change to change of a row; None: the event does not say.
 
