@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -14,8 +16,11 @@ import pytest
 
 from tests.embedded.waiting import eventually
 from tests.emulator.course import kept, until
-from tests.emulator.harbour import QUERIES, Harbour
+from tests.emulator.harbour import QUERIES, SHIPS, Harbour
 from tests.emulator.pair import FUNCTIONS, PROCESSES, WORKS_S, Pair, pair, running_on
+
+HELD = range(SHIPS - 4, SHIPS)
+"""Ships that change once, at the worst moment."""
 
 
 @pytest.fixture
@@ -81,7 +86,12 @@ async def test_it_heals_by_itself(emulators: Pair, tmp_path: Path, which: str) -
         try:
             await until(lambda: all(len(events) > 5 for events in seen.values()), "readers see events")
             gone = [emulators.firestore, emulators.pubsub] if which == "both" else [getattr(emulators, which)]
-            emulators.empty(*gone)
+            async with _held(one):
+                # These wait in Pub/Sub, and go with it; nothing changes these ships again.
+                await _published(
+                    one, [f"UPDATE Ship SET draught = 9{number}, berth = 5 WHERE id = 'ship-{number}'" for number in HELD]
+                )
+                emulators.empty(*gone)
             await until(lambda: all(emulator.listens() for emulator in gone), "it is there again", WORKS_S)
             back = time.monotonic()
             await until(lambda: any("LogLost" in line or "BusLost" in line for _, line in lines), "somebody says so", WORKS_S)
@@ -129,11 +139,39 @@ async def _readers(one: Harbour) -> AsyncIterator[dict[str, list[dict[str, Any]]
         await asyncio.wait(reading)
 
 
+@asynccontextmanager
+async def _held(one: Harbour) -> AsyncIterator[None]:
+    """Containers stand still: of each key Pub/Sub pushes one message, and keeps the others."""
+    pids = [child.pid for name in ("default", "pair") for child in one.system.fleet.of("container", name) if child.pid]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+async def _published(one: Harbour, statements: list[str]) -> None:
+    """Writes, and returns when Pub/Sub has it, and what was written after it."""
+
+    async def total() -> int:
+        return int((await _asked(one, "source", "harbour-db", "/status")).json()["publishedTotal"])
+
+    await asyncio.to_thread(one.database.write, statements)
+    before = await total()
+
+    async def more() -> bool:
+        return await total() > before + 20
+
+    await eventually(more, "the source goes on publishing", WORKS_S)
+
+
 async def _load(one: Harbour) -> None:
     number = 0
     while True:
         number += 1
-        statement = f"UPDATE Ship SET draught = {number % 100}, berth = {number % 6} WHERE id = 'ship-{number % 40}'"
+        statement = f"UPDATE Ship SET draught = {number % 100}, berth = {number % 6} WHERE id = 'ship-{number % HELD[0]}'"
         await asyncio.to_thread(one.database.write, [statement])
         await asyncio.sleep(0.02)  # the load
 
