@@ -15,6 +15,9 @@ variable                     meaning                                            
 ``DRASI_PORTS``              directory of ports: functions are on this machine           instead of the four URLs
 ``DRASI_PROJECT``            Google's project (else ``GOOGLE_CLOUD_PROJECT``)            profiles emulator and cluster
 ``DRASI_DATABASE``           Firestore's database (``(default)``)                        profiles emulator and cluster
+``DRASI_SNAPSHOT_ENTRIES``   entries of a log from one snapshot to the next (5000)       query
+``DRASI_LOG_BYTES``          so much of a log is kept for readers (1 GB)                 query
+``DRASI_LOG_KEEP_S``         how long trimmed entries stay; less is for tests (3600)     query
 ``DRASI_SEQUENCES_FROM``     new queries count their events from this number on          management
 ``FIRESTORE_EMULATOR_HOST``  ``host:port`` of Firestore's emulator                       profile emulator
 ``PUBSUB_EMULATOR_HOST``     ``host:port`` of Pub/Sub's emulator                         profile emulator
@@ -88,6 +91,19 @@ class Environment:
         if not project:
             raise NotConfigured("nobody said in which project of Google this is", hint="set DRASI_PROJECT to its id")
         return project
+
+    def number(self, name: str) -> int | None:
+        """A variable that is a whole number from 1; None: it is not set.
+
+        Raises:
+            NotConfigured
+        """
+        text = self.variables.get(name)
+        if not text:
+            return None
+        if not text.isascii() or not text.isdigit() or int(text) < 1:
+            raise NotConfigured(f"{name} is '{text[:50]}'", hint="set it to a whole number from 1")
+        return int(text)
 
     def query(self) -> ASGIApp:
         """The query function of one container."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -65,36 +65,53 @@ class Course:
         await eventually(self.running.agrees, "the answers are those of the database", deadline_s)
         await eventually(lambda: kept(self.running), "the collection is the answer", deadline_s)
 
-    async def check(self, *, least: int, repeats: bool = True) -> None:
+    async def check(
+        self, *, least: int, repeats: bool = True, trimmed: bool = False, called: Collection[str] = tuple(QUERIES)
+    ) -> None:
         """The tail is without gap, every difference came once under its key, and a reader saw every event once.
 
         Args:
             least: So many events there must have been, of each query.
             repeats: Whether a call may have come again, under its key and with the same content.
+            trimmed: The log does not go back to its beginning any more: what the reader has got is the tail.
+            called: The queries whose calls are looked at.
         """
-        running = self.running
         for query in QUERIES:
-            tail = await running.tail(query)
+            tail = await self._seen(query) if trimmed else await self.running.tail(query)
             sequences = [event["sequence"] for event in tail]
-            assert sequences == list(range(1, len(tail) + 1))
-            # The reaction began with the rows there were then; every difference since has a key of its own.
-            began = min(int(key.split("/")[2]) for key in delivered(running, query))
-            since = [event for event in tail if event["sequence"] > began]
-            assert len(since) > least
-            wanted = {f"alerts/{query}/{event['sequence']}/{row}": after for event in since for row, after in rows_of(event)}
-            await until(lambda wanted=wanted, query=query: wanted.keys() <= delivered(running, query).keys(), f"calls: {query}")
-            found = delivered(running, query)
-            assert {key: after for key, after in found.items() if int(key.split("/")[2]) > began} == wanted
-            if not repeats:
-                counts = Counter(key for key, _ in running.calls.calls if key.startswith(f"alerts/{query}/"))
-                assert set(counts.values()) == {1}
+            assert sequences == list(range(sequences[0], sequences[0] + len(tail)))
+            assert trimmed or sequences[0] == 1
+            assert len(tail) > least
+            if query in called:
+                await self._check_calls(query, tail, repeats=repeats)
             seen = self.seen[query]
-            first = min(seen)
-            last = sequences[-1]
+            first, last = min(seen), sequences[-1]
             await until(
                 lambda seen=seen, first=first, last=last: len(seen) == last - first + 1, f"a reader sees every event: {query}"
             )
-            assert [seen[number] for number in sequences[first - 1 :]] == tail[first - 1 :]
+            assert list(seen.values()) == [event for event in tail if event["sequence"] >= first]
+
+    async def _check_calls(self, query: str, tail: list[dict[str, Any]], *, repeats: bool) -> None:
+        running = self.running
+        # The reaction began with the rows there were then; every difference since has a key of its own.
+        began = min(int(key.split("/")[2]) for key in delivered(running, query))
+        since = [event for event in tail if event["sequence"] > began]
+        assert since
+        wanted = {f"alerts/{query}/{event['sequence']}/{row}": after for event in since for row, after in rows_of(event)}
+        await until(lambda: wanted.keys() <= delivered(running, query).keys(), f"calls: {query}")
+        found = delivered(running, query)
+        assert {key: after for key, after in found.items() if int(key.split("/")[2]) > began} == wanted
+        if not repeats:
+            counts = Counter(key for key, _ in running.calls.calls if key.startswith(f"alerts/{query}/"))
+            assert set(counts.values()) == {1}
+
+    async def _seen(self, query: str) -> list[dict[str, Any]]:
+        """What the reader has got, up to the newest event."""
+        seen = self.seen[query]
+        answer = await self.running.client.get(f"{self.running.system.url}/queries/{query}", headers=self.running.headers)
+        latest = answer.json()[0]["header"]["sequence"]
+        await until(lambda: latest in seen, f"a reader sees the last event: {query}")
+        return [seen[number] for number in sorted(seen)]
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from drasi.embedded.server import HOST, HttpServer, bind
 from drasi.web.push import read_body, respond
 
 PUSHES = ("/changes", "/control", "/results")
-_PATIENCE_S = 20.0
+_PATIENCE_S = 8.0
 _AGAIN = 503
 _OF_THE_HOP = (b"host", b"connection", b"transfer-encoding", b"content-length", b"keep-alive")
 

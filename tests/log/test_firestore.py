@@ -16,8 +16,8 @@ import pytest
 from drasi.container import Settings
 from drasi.firestore.client import FirestoreClient
 from drasi.firestore.metering import Meter
-from drasi.log.firestore import FirestoreLog
-from drasi.log.firestore_logs import FirestoreLogs
+from drasi.log.firestore import KEEP_S, FirestoreLog
+from drasi.log.firestore_logs import Bounds, FirestoreLogs
 from drasi.log.port import EntryExists, LogDamaged, LogLost, LogTrimmed, LogUnavailable
 from drasi.log.snapshots import manifests
 from drasi.messages.changes import SourceChange
@@ -457,3 +457,11 @@ async def test_three_instances_on_one_log_lose_and_double_nothing_and_a_reader_o
             await each.container.read_events_json("q", published.sequence, 1)
             assert len(each.rows("q")) == 75
         assert await first.log.earliest() > 1
+
+
+def test_whoever_has_slept_reaches_an_entry_before_it_is_deleted() -> None:
+    """However long entries are kept: a proof, and a create that began within it, end before that time is over."""
+    assert Bounds() == Bounds.of(KEEP_S) == Bounds(3600, 600, 30)
+    for keep_s in (1.0, 6.0, 3600.0, 7200.0):
+        bounds = Bounds.of(keep_s)
+        assert bounds.proof_s + bounds.deadline_s < bounds.keep_s

@@ -62,7 +62,7 @@ class GoogleParts:
         self._end: Callable[[], Awaitable[None]] | None = None
         self._back: Callable[[], None] = _nothing
         self._ending: asyncio.Task[None] | None = None
-        self.logs: Logs = FirestoreLogs(self._firestore)
+        self.logs: Logs = FirestoreLogs(self._firestore, keep_s=environment.number("DRASI_LOG_KEEP_S"))
 
     async def __aenter__(self) -> Self:
         try:

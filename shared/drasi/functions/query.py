@@ -8,6 +8,7 @@ import httpx
 from starlette.types import ASGIApp
 
 from drasi.auth import scopes
+from drasi.container import Settings
 from drasi.environment import Environment
 from drasi.functions.addresses import Addresses
 from drasi.functions.admission import Admission
@@ -42,7 +43,8 @@ def query_function(environment: Environment) -> ASGIApp:
             return await parts.hears(change_subscription(resource.name, source), change_topic(source), labels)
 
         snapshots = HeardSnapshots(remote, hears)
-        stores = Stores(resource.name, resource.spec, logs=parts.logs, bus=bus, snapshots=snapshots)
+        settings = _settings(environment)
+        stores = Stores(resource.name, resource.spec, logs=parts.logs, bus=bus, snapshots=snapshots, settings=settings)
         with resting_collector():
             await stores.start()
         app = query_app(stores, attend=parts.attend, metrics=parts.metrics)
@@ -56,6 +58,14 @@ def query_function(environment: Environment) -> ASGIApp:
         return admission.permitted(parts.watched(app, stores.close), permissions.query(resource.name))
 
     return admission.served(on_parts(environment, build), pushed=("/changes", "/control"))
+
+
+def _settings(environment: Environment) -> Settings:
+    usual = Settings()
+    return Settings(
+        snapshot_entries=environment.number("DRASI_SNAPSHOT_ENTRIES") or usual.snapshot_entries,
+        log_bytes=environment.number("DRASI_LOG_BYTES"),
+    )
 
 
 _running: set[asyncio.Task[None]] = set()

@@ -68,7 +68,6 @@ class FirestoreLog:
 
     durable = True
     retain_bytes = 1_000_000_000
-    retain_s = int(KEEP_S)
 
     def __init__(
         self,
@@ -90,6 +89,7 @@ class FirestoreLog:
         self._poll_s = poll_s
         self._watch_s = watch_s
         self._keep_s = keep_s
+        self.retain_s = int(keep_s)
         self._proof_s = proof_s
         self._deadline_s = deadline_s
         self._monotonic = monotonic
