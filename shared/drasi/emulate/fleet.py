@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
+import os
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,16 +14,21 @@ from typing import Any, Final
 
 from drasi.emulate.child import Child, Say, python
 from drasi.functions.addresses import HOST, Ports
+from drasi.resources.config_value import secret_references
 from drasi.resources.resource import QUERY_CONTAINER, REACTION, REACTION_PROVIDER, SOURCE, SOURCE_PROVIDER, Resource
+from drasi.resources.secrets import Secrets
 
 _TARGETS: Final = {SOURCE: ("source", "source"), QUERY_CONTAINER: ("query", "container"), REACTION: ("reaction", "reaction")}
 _PROVIDERS: Final = {SOURCE: SOURCE_PROVIDER, REACTION: REACTION_PROVIDER}
+_WITH_SECRETS: Final = ("properties", "services", "identity")
+_SALT: Final = os.urandom(16)
 _BACKLOG = 512
 
 
 @dataclass(slots=True)
 class _Member:
     manifest: str
+    secrets: bytes
     children: list[Child]
     sockets: list[socket.socket]
 
@@ -37,14 +44,18 @@ class Fleet:
         directory: For manifests and ports.
         environment: Of every process.
         say: Takes their lines.
+        secrets: Where functions find what their manifests refer to: one that changes restarts them.
     """
 
-    def __init__(self, functions: Path, directory: Path, environment: Mapping[str, str], say: Say) -> None:
+    def __init__(
+        self, functions: Path, directory: Path, environment: Mapping[str, str], say: Say, secrets: Secrets | None = None
+    ) -> None:
         self._functions = functions
         self._manifests = directory / "manifests"
         self._environment = {**environment, "DRASI_PORTS": str(directory / "ports")}
         self._ports = Ports(directory / "ports")
         self._say = say
+        self._secrets = secrets
         self._of_management: dict[str, str] = {}
         self._members: dict[tuple[str, str], _Member] = {}
 
@@ -76,22 +87,24 @@ class Fleet:
     async def arrange(self, resources: Iterable[Resource]) -> None:
         """Starts what there is to be, stops what there is not to be any more, restarts what has changed."""
         resources = list(resources)
-        wanted: dict[tuple[str, str], tuple[str, str, int]] = {}
+        wanted: dict[tuple[str, str], tuple[str, str, int, bytes]] = {}
         for resource in resources:
             if resource.kind in _TARGETS and not resource.stopped:
                 target, place = _TARGETS[resource.kind]
                 count = int(resource.spec.get("queryHostCount") or 1) if resource.kind == QUERY_CONTAINER else 1
-                wanted[place, resource.name] = (target, _manifest(resource, resources), count)
+                wanted[place, resource.name] = (target, _manifest(resource, resources), count, self._secret(resource))
         for place, name in [key for key in self._members if key not in wanted and key[0] != "management"]:
             await self._stop(place, name)
             self._say(name, "stopped: its resource is deleted, or stopped")
-        for (place, name), (target, manifest, count) in wanted.items():
+        for (place, name), (target, manifest, count, secrets) in wanted.items():
             member = self._members.get((place, name))
-            if member is not None and (member.manifest, len(member.children)) != (manifest, count):
+            if member is not None and (member.manifest, member.secrets, len(member.children)) != (manifest, secrets, count):
+                if member.secrets != secrets:
+                    self._say(name, "a secret of it has changed: it is started again")
                 await self._stop(place, name)
                 member = None
             if member is None:
-                await self._start(target, place, name, manifest, count)
+                await self._start(target, place, name, manifest, count, secrets)
 
     async def ready(self) -> None:
         """Returns when every process has said that it is ready."""
@@ -104,7 +117,22 @@ class Fleet:
         for place, name in list(self._members):
             await self._stop(place, name)
 
-    async def _start(self, target: str, place: str, name: str, manifest: str, count: int) -> None:
+    def _secret(self, resource: Resource) -> bytes:
+        """What its secrets are, in a form that does not tell them.
+
+        Raises:
+            SecretsUnreadable
+        """
+        if self._secrets is None:
+            return b""
+        digest = hashlib.blake2b(key=_SALT)
+        for part in _WITH_SECRETS:
+            for found in secret_references(resource.spec.get(part)):
+                value = self._secrets.get(found.name, found.key)
+                digest.update(repr((found.name, found.key, value)).encode())
+        return digest.digest()
+
+    async def _start(self, target: str, place: str, name: str, manifest: str, count: int, secrets: bytes = b"") -> None:
         file = self._manifests / f"{place}.{name}.json"
         if manifest:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -122,7 +150,7 @@ class Fleet:
             title = name if target in (name, "source", "reaction") else f"{target} {name}"
             title = title if count == 1 else f"{title}/{number}"
             children.append(Child(title, command, environment, self._say, descriptors=[sock.fileno()]))
-        self._members[place, name] = _Member(manifest, children, sockets)
+        self._members[place, name] = _Member(manifest, secrets, children, sockets)
         await asyncio.gather(*(child.start() for child in children))
 
     async def _stop(self, place: str, name: str) -> None:

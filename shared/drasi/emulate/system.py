@@ -28,6 +28,7 @@ from drasi.firestore.client import FirestoreClient
 from drasi.firestore.presence import Presence, StateLost
 from drasi.resources.known import container_of
 from drasi.resources.resource import CONTINUOUS_QUERY, KINDS, ROUTE_OF, Resource
+from drasi.resources.secrets import LocalSecrets
 from drasi.resources.store_firestore import FirestoreResourceStore
 from drasi.web.access import AUTH
 
@@ -126,7 +127,7 @@ class EmulatedSystem:
             environment = self._environment()
             await self._open_store()
             stack.push_async_callback(self._close_store)
-            self.fleet = Fleet(self._functions, self._state / "functions", environment, self._say)
+            self.fleet = Fleet(self._functions, self._state / "functions", environment, self._say, LocalSecrets(self._state))
             stack.push_async_callback(self.fleet.stop)
             await self._start_gateway(stack)
             self._management = await self.fleet.start_management(self._sequences)
