@@ -64,6 +64,24 @@ async def test_a_schema_that_may_not_be_used(pg: PostgresWorld) -> None:
         await function.close()
 
 
+async def test_an_expression_that_may_not_be_computed(pg: PostgresWorld) -> None:
+    client = pg.client()
+    client.execute("CREATE SCHEMA hidden; CREATE FUNCTION hidden.f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1'")
+    client.execute("CREATE TABLE t (id int PRIMARY KEY, v int GENERATED ALWAYS AS (hidden.f(id)) STORED)")
+    client.execute("CREATE PUBLICATION pub FOR TABLE t")
+    with reader(client) as role:
+        client.execute("GRANT SELECT ON t TO only_reads")
+        function = await pg.watch(**role)
+        client.execute("INSERT INTO t VALUES (1)")
+        statement = "GRANT USAGE ON SCHEMA hidden TO only_reads"
+        await eventually(lambda: statement in message_of(function, "NotAllowed"), pause_s=0.002)
+        assert pg.bus.said == []
+        client.execute(statement)
+        await pg.settled(function)
+        assert pg.bus.graph.properties() == {"public:t:1": {"id": 1, "v": 2}}
+        await function.close()
+
+
 async def test_a_new_table_that_may_not_be_published(pg: PostgresWorld) -> None:
     client = pg.client()
     client.execute("CREATE TABLE t (id int PRIMARY KEY); CREATE PUBLICATION pub FOR TABLE t")

@@ -39,7 +39,7 @@ REASONS = [
     (
         "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1)",
         "ALTER TABLE t ALTER v TYPE text USING 'n' || v",
-        "public.t has columns of another type (v)",
+        "public.t has columns of another type or expression (v)",
     ),
 ]
 PARTED = (
@@ -217,6 +217,32 @@ async def test_types_that_only_look_like_arrays(pg: PostgresWorld) -> None:
     client.execute("INSERT INTO t VALUES (1, '1 2', '3')")
     await same(pg, function)
     assert pg.bus.graph.properties() == {"public:t:1": {"id": 1, "a": "1 2", "b": "3"}}
+
+
+async def test_one_row_that_is_older_than_an_expression(pg: PostgresWorld) -> None:
+    client = pg.client()
+    client.execute("CREATE TABLE t (id int PRIMARY KEY, v int, w int GENERATED ALWAYS AS (v / 2) STORED)")
+    await (await pg.watch()).close()
+    client.execute("BEGIN; INSERT INTO t VALUES (1, 10), (2, 0), (3, 30); UPDATE t SET v = 20 WHERE id = 2")
+    client.execute("ALTER TABLE t DROP w, ADD w int GENERATED ALWAYS AS (100 / v) STORED; COMMIT")
+    function = await pg.watch()
+    assert pg.renewals == ["public.t has columns of another type or expression (w)"]
+    await same(pg, function)
+    assert {identity: found["w"] for identity, found in pg.bus.graph.properties().items()} == {
+        "public:t:1": 10,
+        "public:t:2": 5,
+        "public:t:3": 3,
+    }
+
+
+async def test_a_key_that_changes_between_two_parts(pg: PostgresWorld) -> None:
+    client = pg.client()
+    client.execute("CREATE TABLE t (a int, b int, PRIMARY KEY (a)); INSERT INTO t SELECT n, n FROM generate_series(1, 5) n")
+    function = await pg.watch()
+    _, _, end = await read_part(function, SnapshotRequest(limit=2))
+    client.execute("ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (a, b)")
+    with pytest.raises(OriginUnavailable, match="got another key"):
+        await read_part(function, SnapshotRequest(cursor=end.cursor))
 
 
 async def test_half_a_character_and_a_value_too_deep(pg: PostgresWorld) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -135,7 +136,10 @@ def refused(address: Address, error: psycopg.Error) -> DrasiError:
     if state == "42501" or "permission denied to start WAL sender" in text or "must be superuser or replication role" in text:
         if "replication" in text or "WAL sender" in text:
             return NotAllowed(f"{text} (in {address})", hint=f"run: ALTER ROLE {quoted(user)} REPLICATION")
-        return NotAllowed(f"{text} (in {address})", hint=f"grant it to {user}")
+        denied = re.fullmatch(r"permission denied for (table|schema|function) (.+)", text)
+        right = {"table": "SELECT ON", "schema": "USAGE ON SCHEMA", "function": "EXECUTE ON FUNCTION"}
+        hint = f"run: GRANT {right[denied[1]]} {quoted(denied[2])} TO {quoted(user)}" if denied else f"grant it to {user}"
+        return NotAllowed(f"{text} (in {address})", hint=hint)
     if "replication slots are in use" in text:
         hint = "run: ALTER SYSTEM SET max_replication_slots = 20; then restart the server, or drop slots that nobody uses"
         return NotAllowed(f"{text} in {address}", hint=hint)

@@ -96,17 +96,31 @@ async def _compute(connection: Connection, shape: Shape, changes: Sequence[Chang
         f"SELECT {_percent(expressions)} FROM unnest({unnested}) WITH ORDINALITY AS u({aliases}, place),"
         f" LATERAL (SELECT {_percent(casts)}) AS {_percent(_identifier(table.name))} ORDER BY u.place"
     )
+    results = await _evaluated(connection, query.encode(), arrays, len(inputs))
+    for change, row, found in zip(changes, inputs, results, strict=True):
+        assert change.new is not None
+        change.new.extend([UNCHANGED] * len(shape.computed) if found is None or UNCHANGED in row else found)
+
+
+async def _evaluated(
+    connection: Connection, query: bytes, arrays: Sequence[Sequence[str | None]], count: int
+) -> list[list[Value] | None]:
+    """The query's row for each of so many items of the arrays; None: an item that is older than the expression, and no value for
+    it. It is computed again with its row's next change."""
     try:
-        result = (await connection.execute(query.encode(), arrays)).pgresult
-    except psycopg.OperationalError:
+        result = (await connection.execute(query, arrays)).pgresult
+    except (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege):
         raise
     except psycopg.Error:
-        # The rows are older than the expression; it is computed again with their next change.
-        result = None
-    for number, (change, row) in enumerate(zip(changes, inputs, strict=True)):
-        assert change.new is not None
-        for place in range(len(shape.computed)):
-            change.new.append(UNCHANGED if result is None or UNCHANGED in row else result.get_value(number, place))
+        if count == 1:
+            return [None]
+        return [
+            found
+            for place in range(count)
+            for found in await _evaluated(connection, query, [[array[place]] for array in arrays], 1)
+        ]
+    assert result is not None
+    return [[result.get_value(number, place) for place in range(result.nfields)] for number in range(count)]
 
 
 def _parameter(value: Value) -> str | None:

@@ -147,6 +147,8 @@ class _Rows:
         text = f"DECLARE {_CURSOR} NO SCROLL CURSOR FOR SELECT {columns} FROM {only}{{}}.{{}} WHERE {complete}"
         names = [*(column.name for column in table.columns), *table.full, *table.key]
         literals = {}
+        if after is not None and len(after) != len(table.key):
+            raise OriginUnavailable(f"table {'.'.join(table.full)} got another key as it was read", hint="it is read again")
         if after is not None:
             literals = {f"k{number}": part for number, part in enumerate(after)}
             parts = ", ".join(f"{{k{number}}}::{table.column(name).declared}" for number, name in enumerate(table.key))
