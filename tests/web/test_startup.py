@@ -52,3 +52,23 @@ async def test_a_failed_start_says_why_and_is_tried_again() -> None:
         first = await client.get("/x")
         assert (first.status_code, first.text) == (503, "Closed: the store is closed; open it")
         assert (await client.get("/x")).status_code == 200
+
+
+async def test_whoever_only_shows_a_signature_is_told_nothing_of_a_failed_start() -> None:
+    async def build() -> ASGIApp:
+        raise Closed("cannot read /mnt/manifest.yaml", hint="DRASI_MANIFEST names it")
+
+    async with serving(Lazy(build)) as client:
+        for path in ("/", "/sources/harbour/"):
+            answer = await client.post(path, headers={"webhook-signature": "v1,AAAA"})
+            assert (answer.status_code, answer.text) == (503, "")
+        assert "cannot read" in (await client.post("/")).text, "without it the guard has seen a token"
+
+
+async def test_a_defect_at_the_start_is_for_the_log() -> None:
+    async def build() -> ASGIApp:
+        raise RuntimeError("secret-word")
+
+    async with serving(Lazy(build)) as client:
+        answer = await client.get("/x")
+        assert (answer.status_code, answer.text) == (503, "")

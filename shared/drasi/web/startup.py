@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from drasi import redaction
 from drasi.errors import DrasiError
+from drasi.web.authentication import PRINCIPAL, shows_signature
 from drasi.web.push import respond
 
 _log = structlog.get_logger("drasi.startup")
@@ -63,7 +64,10 @@ class Lazy:
                 return
             try:
                 app = await self._startup.ensure()
-            except DrasiError as error:
-                await respond(send, 503, redaction.clean(f"{error.code}: {error.message}; {error.hint}").encode())
+            except Exception as error:
+                # The log has it. Who shows a signature instead of a token comes this far before anybody has looked at it.
+                told = isinstance(error, DrasiError) and not (shows_signature(scope) and PRINCIPAL not in scope)
+                text = f"{error.code}: {error.message}; {error.hint}" if told and isinstance(error, DrasiError) else ""
+                await respond(send, 503, redaction.clean(text).encode())
                 return
         await app(scope, receive, send)
