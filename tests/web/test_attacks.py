@@ -175,6 +175,27 @@ def test_unknown_paths_need_an_administrator(function: Guarded) -> None:
     assert "x-evil" not in odd.headers
 
 
+def test_numbers_of_thousands_of_digits_are_wrong_numbers(function: Guarded) -> None:
+    token, digits = function.token("admin"), "9" * 5_000
+    paths = {
+        "query": ["/queries/berths/events?after={}", "/queries/berths/events?limit={}"],
+        "reaction": ["/api/queries/berths?after={}"],
+        "source": ["/supports-stream?limit={}"],
+        "management": [
+            "/v1/sources?limit={}",
+            "/v1/continuousQueries/berths/ready-wait?timeout={}",
+            "/v1/continuousQueries/berths/events?after={}",
+            "/v1/continuousQueries/berths/watch?after={}",
+        ],
+    }[function.name]
+    answers = {path: function.ask("GET", path.format(digits), token).status_code for path in paths}
+    assert {path: status for path, status in answers.items() if status == 500} == {}
+    sse = {"Accept": "text/event-stream", "Last-Event-ID": digits}
+    assert function.ask("GET", "/queries/berths/events", token, **sse).status_code != 500
+    assert function.ask("PUT", "/v1/sources/berths", token, **{"If-Match": f'"{digits}"'}).status_code != 500
+    assert "Traceback" not in function.log.read_text()
+
+
 def test_google_pushes_as_the_account_of_the_subscription(function: Guarded) -> None:
     path = PUSHED[function.name]
     if not path:  # nobody pushes to management

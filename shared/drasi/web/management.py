@@ -36,6 +36,7 @@ WAITABLE: Final = (SOURCE, REACTION, QUERY_CONTAINER, CONTINUOUS_QUERY)
 PAUSABLE: Final = (SOURCE, REACTION, CONTINUOUS_QUERY)
 LONGEST_WAIT_S: Final = 300
 _PAGE: Final = 500
+_MOST_DIGITS: Final = 100  # int() refuses thousands of them
 _PAGES: Final = Path(__file__).parent / "pages"
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -326,7 +327,7 @@ def _expected(request: Request) -> int | None:
     if match in ("", "*"):
         return None
     number = match.removeprefix("W/").strip('"')
-    if not number.isascii() or not number.isdigit():
+    if not number.isascii() or not number.isdigit() or len(number) > _MOST_DIGITS:
         raise Conflict
     return int(number)
 
@@ -342,7 +343,7 @@ def _whole(request: Request, name: str, default: int, *, least: int, most: int) 
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+    if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS or not least <= int(text) <= most:
         raise BadRequest(f"{name} must be a whole number between {least} and {most}, not '{text[:50]}'")
     return int(text)
 

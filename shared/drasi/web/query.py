@@ -32,6 +32,7 @@ LATEST = "Drasi-Latest-Sequence"
 """Header of the tail: the last event there was when the answer began, so that a reader knows when it has caught up."""
 _ROWS_PER_CHUNK = 500
 _LARGEST_INT64 = 2**63 - 1
+_MOST_DIGITS = 100  # int() refuses thousands of them
 
 
 class QueryName(Convertor[str]):
@@ -192,7 +193,7 @@ async def _limited(events: AsyncIterator[tuple[int, bytes]], limit: int | None) 
 def _integer(text: str | None, name: str) -> int | None:
     if text is None or text == "":
         return None
-    if not text.isascii() or not text.isdigit() or int(text) > _LARGEST_INT64:
+    if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS or int(text) > _LARGEST_INT64:
         raise WrongParameter(f"{name} must be a whole number from 0, not '{text[:50]}'")
     return int(text)
 

@@ -23,6 +23,7 @@ from drasi.web.streams import with_heartbeat
 
 ROWS_PER_EVENT: Final = 1_000
 _EVENTS_PER_READ: Final = 1_000
+_MOST_DIGITS: Final = 100  # int() refuses thousands of them
 
 
 class WrongParameter(DrasiError):
@@ -193,6 +194,6 @@ def _media(as_sse: bool) -> str:
 def _whole(text: str | None, name: str) -> int | None:
     if text is None or text == "":
         return None
-    if not text.isascii() or not text.isdigit() or int(text) >= 2**63:
+    if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS or int(text) >= 2**63:
         raise WrongParameter(f"{name} must be a whole number from 0, not '{text[:50]}'")
     return int(text)
