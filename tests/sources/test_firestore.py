@@ -258,7 +258,7 @@ async def pushing() -> AsyncIterator[Pushing]:
 
 
 async def test_what_is_posted_is_published(pushing: Pushing) -> None:
-    await pushing.start(collections=["ships"])
+    await pushing.start(collections=["ships"], listen=False)
     body = msgspec.json.encode({"value": document("ships/s7", {"n": {"integerValue": "5"}})})
     assert await pushing.post("/", body, headers("created", "ships/s7")) == 204
     assert await pushing.post("/", body, headers("created", "boats/s7")) == 204

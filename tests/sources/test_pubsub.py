@@ -303,6 +303,7 @@ async def test_without_an_url_it_says_so() -> None:
 
 async def test_without_a_project_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
+    monkeypatch.delenv("DRASI_PROJECT", raising=False)
     with pytest.raises(OriginUnavailable, match="in which project"):
         await source({"topic": "ships", "nodeLabel": "Ship"}, Endpoint("http://127.0.0.1:9/push")).start()
 
@@ -326,3 +327,9 @@ async def test_the_endpoint_s_token_is_renewed_while_it_runs(project: Project) -
     assert slept == [UPKEEP_S] * 3
     made = await project.client.subscriber.get_subscription(subscription=f"projects/{project.name}/subscriptions/drasi-src")
     assert made.push_config.push_endpoint == "http://127.0.0.1:9/push?token=3"
+
+
+async def test_the_installation_s_project_is_taken_if_none_is_given(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRASI_PROJECT", project.name)
+    await source({"topic": "ships", "nodeLabel": "Ship"}, Endpoint("http://127.0.0.1:9/push")).start()
+    assert await project.ids() == ["drasi-src"]

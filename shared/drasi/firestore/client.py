@@ -10,7 +10,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -41,6 +41,8 @@ from google.cloud.firestore_v1.types import (
     Cursor,
     Document,
     DocumentMask,
+    ListenRequest,
+    ListenResponse,
     Precondition,
     RunAggregationQueryRequest,
     RunQueryRequest,
@@ -287,6 +289,49 @@ class FirestoreClient:
             return found, when
 
         return await self._patiently("read", attempt)
+
+    async def whole(self, paths: Sequence[str], *, at: datetime | None = None) -> tuple[dict[str, Document], datetime]:
+        """The documents there are among ``paths``, as the API has them, and when it was so.
+
+        Args:
+            at: As of then.
+        """
+        names = [f"{self._root}/{path}" for path in paths]
+        request = BatchGetDocumentsRequest(database=self._name, documents=names, read_time=at)
+
+        async def attempt() -> tuple[dict[str, Document], datetime]:
+            found: dict[str, Document] = {}
+            when: datetime | None = None
+            async for response in await self._api().batch_get_documents(request=request, **self._call()):
+                when = response.read_time
+                if response.found.name:
+                    found[response.found.name[len(self._root) + 1 :]] = response.found
+            if when is None:
+                raise ServiceUnavailable("the answer was empty")  # type: ignore[no-untyped-call]
+            return found, when
+
+        return await self._patiently("read", attempt)
+
+    async def listen(self, requests: AsyncIterator[ListenRequest]) -> AsyncGenerator[ListenResponse, None]:
+        """One stream of changes, as the API has it; close it when it is not read to its end.
+
+        Raises:
+            FirestoreUnavailable: It broke, or cannot be opened.
+        """
+        routing = ("google-cloud-resource-prefix", self._name)
+        stream: Any = None
+        try:
+            stream = await self._api().listen(requests=requests, retry=None, timeout=None, metadata=[*self._metadata, routing])
+            async for response in stream:
+                if not isinstance(response, ListenResponse):
+                    # The emulator mixes up answers when it has many; gRPC then hands on what it could not read.
+                    raise ServiceUnavailable("an answer cannot be read")  # type: ignore[no-untyped-call]
+                yield response
+        except _ERRORS as error:
+            raise self._told("listen", error) from error
+        finally:
+            if stream is not None:
+                stream.cancel()
 
     async def ids(
         self, collection: str, *, first: str | None = None, beyond: str | None = None, limit: int | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from drasi.errors import DrasiError
-from drasi.messages.changes import Element
+from drasi.messages.changes import Element, SourceChange
 from drasi.sources.firestore_documents import BadDocument, DocumentReader, path_of, position_text
 from drasi.sources.firestore_events import document_json, read_event
 from drasi.sources.intake import accept, read_body
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from google.cloud.firestore_v1.types import Document
 
     from drasi.firestore.client import FirestoreClient
+    from drasi.sources.firestore_listener import Listener
 
 PAGE = 300
 """Documents of one query."""
@@ -56,7 +58,7 @@ class _Cursor(msgspec.Struct, array_like=True, frozen=True):
 
 class FirestoreSource(PushedSource):
     """``POST /`` takes the CloudEvents that Eventarc posts; they come again and out of order, and the documents' own update times
-    order the changes of each.
+    order the changes of each. With ``listen`` it also asks Firestore for changes itself; what comes both ways counts once.
     """
 
     def __init__(self, context: SourceContext) -> None:
@@ -66,9 +68,35 @@ class FirestoreSource(PushedSource):
         self._reader = DocumentReader(context.id, context.properties)
         self._mapped = bool(context.properties.get("mappings"))
         self._made: FirestoreClient | None = None
+        self._read_ns = 0
+        self._listener: Listener | None = None
 
     async def start(self) -> None:
-        """Nothing is made: the trigger is the installation's."""
+        """Nothing is made: a trigger is the installation's, and a listener finds its place.
+
+        Raises:
+            OriginUnavailable: Firestore cannot be read now.
+        """
+        if not self.context.properties.get("listen", True):
+            return
+        client = self._client()
+        if self._listener is None:
+            from drasi.sources.firestore_listener import Listener
+
+            self._listener = Listener(self.context, self._reader, lambda: client, self._documents, self._look, mapped=self._mapped)
+        await self._listener.start()
+
+    async def run(self) -> None:
+        if self._listener is None:
+            await super().run()
+        else:
+            await self._listener.run()
+
+    async def mark(self) -> SourceChange | None:
+        """Behind the marker nothing older comes: the listener is as far as the snapshot."""
+        if self._listener is not None:
+            await self._listener.reached(self._read_ns)
+        return None
 
     def routes(self) -> Sequence[BaseRoute]:
         return [Route("/", self.take, methods=["POST"])]
@@ -106,7 +134,10 @@ class FirestoreSource(PushedSource):
                 if not headed:
                     headed = True
                     position = int(read_at.timestamp()) * 1_000_000_000 + _nanoseconds(read_at)
+                    self._read_ns = max(self._read_ns, position)
                     yield SnapshotHeader(position_text(position), position)
+                if self._listener is not None:
+                    await self._listener.served(page, read_at)
                 more = len(page) == PAGE
                 for document in page:
                     elements = self._elements(document, pattern, request)
@@ -123,6 +154,26 @@ class FirestoreSource(PushedSource):
                     yield SnapshotEnd(count, _cursor(pattern, name, _ALL))
                     return
         yield SnapshotEnd(count)
+
+    async def _documents(self, pattern: int, at: datetime | None) -> AsyncIterator[tuple[list[Document], datetime]]:
+        """All documents of the query behind a pattern, page by page."""
+        name = ""
+        while True:
+            page, at = await self._page(pattern, name, at, inclusive=False)
+            yield page, at
+            if len(page) < PAGE:
+                return
+            name = page[-1].name
+
+    async def _look(self, paths: Sequence[str], at: datetime | None) -> tuple[dict[str, Document], datetime]:
+        try:
+            client = self._client()
+            found, when = await client.whole(paths, at=at)
+            if at is None and client.emulator is not None:
+                found, _ = await client.whole(paths, at=when)
+            return found, when
+        except DrasiError as error:
+            raise OriginUnavailable(error.message, hint=error.hint) from error
 
     async def close(self) -> None:
         client, self._made = self._made, None
@@ -157,7 +208,13 @@ class FirestoreSource(PushedSource):
         if after:
             wanted.start_at = Cursor(values=[Value(reference_value=after)], before=inclusive)
         try:
-            return await self._client().documents(wanted, parent="/".join(parts[:-1]) if fixed else "", at=at)
+            parent = "/".join(parts[:-1]) if fixed else ""
+            client = self._client()
+            page, when = await client.documents(wanted, parent=parent, at=at)
+            if at is None and client.emulator is not None:
+                # The emulator says an instant after that of its reading.
+                page, _ = await client.documents(wanted, parent=parent, at=when)
+            return page, when
         except DrasiError as error:
             raise OriginUnavailable(error.message, hint=error.hint) from error
 
@@ -168,7 +225,9 @@ class FirestoreSource(PushedSource):
             except ImportError as error:
                 raise OriginUnavailable(f"{error.name} is not installed", hint="pip install 'drasi[gcp]'") from error
             properties = self.context.properties
-            project = str(properties.get("project") or os.environ.get("GOOGLE_CLOUD_PROJECT") or "")
+            project = str(
+                properties.get("project") or os.environ.get("DRASI_PROJECT") or os.environ.get("GOOGLE_CLOUD_PROJECT") or ""
+            )
             if not project:
                 raise OriginUnavailable(
                     f"nobody said in which project source {self.context.id} reads", hint="give project, or set GOOGLE_CLOUD_PROJECT"
@@ -214,6 +273,7 @@ KIND = SourceKind(
             "references": {"type": "string", "enum": ["relation", "string"], "default": "relation"},
             "parents": {"type": "boolean", "default": False, "description": "A relation CHILD_OF to the parent document"},
             "mappings": MAPPINGS,
+            "listen": {"type": "boolean", "default": True, "description": "Asks Firestore for changes; else CloudEvents alone"},
         },
     },
     make=_make,

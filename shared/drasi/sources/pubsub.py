@@ -131,7 +131,12 @@ class PubSubSource(PushedSource):
             from drasi.bus.pubsub_client import PubSubClient
         except ImportError as error:
             raise OriginUnavailable(f"{error.name} is not installed", hint="pip install 'drasi[gcp]'") from error
-        project = str(self.context.properties.get("project") or os.environ.get("GOOGLE_CLOUD_PROJECT") or "")
+        project = str(
+            self.context.properties.get("project")
+            or os.environ.get("DRASI_PROJECT")
+            or os.environ.get("GOOGLE_CLOUD_PROJECT")
+            or ""
+        )
         if not project:
             raise OriginUnavailable(
                 f"nobody said in which project source {self.context.id} reads", hint="give project, or set GOOGLE_CLOUD_PROJECT"
