@@ -42,6 +42,9 @@ _log = logging.getLogger("drasi.sources")
 _UNAVAILABLE = frozenset({"OriginUnavailable", "BusUnavailable", "StateUnavailable", "PositionLost", "Unexpected"})
 """Lines of the status with which a source counts as not available."""
 
+_PASSING = frozenset({"PositionLost"})
+"""Lines that go when all is well again, within a moment perhaps, and are then among the warnings: it has happened."""
+
 _WARNINGS = frozenset({"TransactionSplit"})
 """Lines that say what has happened, not what is wrong now."""
 
@@ -154,7 +157,7 @@ class SourceFunction:
         """
         try:
             asked = msgspec.json.decode(body or b"{}", type=_Acquire)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise BadRequest(f"the body must be a snapshot request (wire.md section 4): {error}") from error
         if asked.protocol not in (1, 2):
             raise BadRequest(f"protocol must be 1 or 2, not {asked.protocol}")
@@ -313,7 +316,10 @@ class SourceFunction:
         lines = self._warnings if code in _WARNINGS else self._messages
         text = None if text is None else redaction.clean(text)
         if text is None:
-            lines.pop(code, None)
+            said = lines.pop(code, None)
+            if said is not None and code in _PASSING:
+                at = datetime.fromtimestamp(self._now_ns() / 1e9, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+                self._warnings[code] = f"{said} ({at})"
         elif lines.get(code) != text:
             lines[code] = text
             _log.warning("source %s: %s: %s", self.id, code, text)
