@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+
+import httpx
 
 from tests.embedded.waiting import eventually
 from tests.emulator.course import kept
@@ -38,7 +41,33 @@ class Pair:
         """They end, and come back."""
         for emulator in emulators:
             emulator.stop()
+            while _connects(emulator):
+                # Its Java is a child of what was waited for.
+                time.sleep(0.01)
             emulator.begin()
+
+    async def answer(self, *emulators: Emulator) -> None:
+        """Returns when they do again."""
+
+        async def all_answer() -> bool:
+            try:
+                for emulator in emulators:
+                    await client.get(f"http://{emulator.host}/")
+            except httpx.HTTPError:
+                return False
+            return True
+
+        async with httpx.AsyncClient(timeout=WORKS_S) as client:
+            await eventually(all_answer, "they are there again", WORKS_S)
+
+
+def _connects(emulator: Emulator) -> bool:
+    host, _, port = emulator.host.partition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

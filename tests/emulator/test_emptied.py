@@ -34,7 +34,7 @@ async def test_every_function_says_that_its_memory_is_gone_and_takes_nothing_mor
     async with running_on(emulators, tmp_path, heal=False) as (one, lines):
         writing = asyncio.create_task(_load(one))
         emulators.empty(emulators.firestore)
-        await until(emulators.firestore.listens, "Firestore is there again", WORKS_S)
+        await emulators.answer(emulators.firestore)
         back = time.monotonic()
         said: dict[str, float] = {}
 
@@ -46,7 +46,7 @@ async def test_every_function_says_that_its_memory_is_gone_and_takes_nothing_mor
             return len(said) == PROCESSES
 
         await until(all_said, "every process says so", WORKS_S)
-        print("LogLost, seconds after the emulator listened:", {name: round(at, 2) for name, at in sorted(said.items())})
+        print("LogLost, seconds after the emulator answered:", {name: round(at, 2) for name, at in sorted(said.items())})
         for place, name in FUNCTIONS:
             ready = await _asked(one, place, name, "/readyz")
             assert ready.status_code == 503
@@ -92,7 +92,7 @@ async def test_it_heals_by_itself(emulators: Pair, tmp_path: Path, which: str) -
                     one, [f"UPDATE Ship SET draught = 9{number}, berth = 5 WHERE id = 'ship-{number}'" for number in HELD]
                 )
                 emulators.empty(*gone)
-            await until(lambda: all(emulator.listens() for emulator in gone), "it is there again", WORKS_S)
+            await emulators.answer(*gone)
             back = time.monotonic()
             await until(lambda: any("LogLost" in line or "BusLost" in line for _, line in lines), "somebody says so", WORKS_S)
             print(f"{which}: said after {time.monotonic() - back:.2f} s")
