@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,7 @@ async def test_emulators_that_stand_still(tmp_path: Path) -> None:
                 # They go on by themselves: each reader gets events again.
                 await until(lambda before=before: all(len(load.seen[query]) > before[query] for query in before), "events", WORKS_S)
                 for place, name in FUNCTIONS:
-                    await eventually(
-                        lambda place=place, name=name: _is_well(one, place, name), f"{name} has nothing to say", WORKS_S
-                    )
+                    await eventually(partial(_is_well, one, place, name), f"{name} has nothing to say", WORKS_S)
                 print(f"{' and '.join(names)}: well again {time.monotonic() - resumed:.1f} s after it goes on")
             await load.rest()
             rested = time.monotonic()
