@@ -209,7 +209,7 @@ class Project:
 @pytest.mark.parametrize("form", ["json", "cloudevents", "drasi"])
 async def test_a_message_that_is_too_deep_is_acknowledged(form: str, depth: int) -> None:
     made = Pushing(KIND)
-    given = {"nodeLabel": "Ship"} if form != "drasi" else {}
+    given: dict[str, Any] = {"nodeLabel": "Ship"} if form != "drasi" else {}
     await made.start(subscription="theirs", format=form, **given)
     deep = b'{"a":' * depth + b"1" + b"}" * depth
     if form == "drasi":
