@@ -167,6 +167,7 @@ async def test_an_instance_sleeps_until_the_log_is_trimmed_past_it(tmp_path: Pat
                 finally:
                     os.kill(asleep, signal.SIGCONT)
                 assert (await posting).status_code in (204, 503)
+                _one_log(found)
                 await late.close()
                 pushes.pushed_to["pair"] = pids[:2]
                 won = found.won[asleep]
