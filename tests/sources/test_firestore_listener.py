@@ -531,6 +531,22 @@ async def test_nothing_is_published_before_it_is_whole(running: Any) -> None:
     assert script.published[1:] == [("i", "ships/a", p(106))]
 
 
+async def test_what_has_not_been_told_yet_is_not_taken_for_gone(running: Any) -> None:
+    """With several collections there are snapshots before all of them were told."""
+    script = Script()
+    script.there = {"ships/a": 1}
+    listener = await running(script)
+    await script.asked(0)
+    script.target("REMOVE", target_ids=[1])
+    await script.asked(1)
+    script.snapshot(103)
+    script.changed("ships/a", 1)
+    script.current()
+    script.snapshot(104)
+    await listener.reached(104 * 10**9)
+    assert script.published == []
+
+
 async def test_a_stream_goes_on_from_its_token_and_a_process_from_its_place(running: Any) -> None:
     script = Script()
     listener = await running(script)
