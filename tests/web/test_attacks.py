@@ -196,6 +196,20 @@ def test_numbers_of_thousands_of_digits_are_wrong_numbers(function: Guarded) -> 
     assert "Traceback" not in function.log.read_text()
 
 
+def test_a_body_that_is_nested_too_deeply_is_a_wrong_body(function: Guarded) -> None:
+    headers = {"Authorization": f"Bearer {function.token('admin')}", "Content-Type": "application/json"}
+    paths = {
+        "source": ["/events", "/acquire-stream", "/subscription"],
+        "query": ["/changes", "/control"],
+        "reaction": ["/results", "/"],
+        "management": ["/v1/tokens", "/v1/apply"],
+    }[function.name]
+    for path in paths:
+        for body in (b'{"a":' * 100_000, b'{"x":' + b"[" * 100_000):
+            assert function.client.post(path, content=body, headers=headers).status_code == 400, path
+    assert "Traceback" not in function.log.read_text()
+
+
 def test_google_pushes_as_the_account_of_the_subscription(function: Guarded) -> None:
     path = PUSHED[function.name]
     if not path:  # nobody pushes to management

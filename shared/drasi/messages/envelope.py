@@ -65,7 +65,7 @@ def decode_push(body: bytes) -> tuple[Message, str]:
     try:
         envelope = _decoder.decode(body)
         data = base64.b64decode(envelope.message.data, validate=True)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ValueError(f"not a Pub/Sub push envelope: {error}") from error
     inner = envelope.message
     message = Message(

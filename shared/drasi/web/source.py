@@ -60,7 +60,7 @@ class SourceRoutes:
         """Registers the query's labels, and answers the snapshot of them."""
         try:
             wanted = msgspec.json.decode(await request.body(), type=Subscription)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             return PlainTextResponse(f"the body must be a subscription (wire.md section 3.2): {error}", 400)
         await self._source.subscribe(wanted.query_node_id, wanted.query_id, wanted.node_labels, wanted.rel_labels)
         return await self._stream(msgspec.json.encode({"nodeLabels": wanted.node_labels, "relLabels": wanted.rel_labels}))
