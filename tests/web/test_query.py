@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -39,12 +40,15 @@ class Empty:
         return SnapshotPart([], None, 0, marked=False)
 
 
+_numbers = itertools.count(1)
+
+
 def _spec(source: str = "harbour", **more: Any) -> dict[str, Any]:
     return {"sources": {"subscriptions": [{"id": source}]}, "query": TEXT, **more}
 
 
 async def _push(client: httpx.AsyncClient, path: str, data: Any, attributes: dict[str, str]) -> int:
-    message = Message(json.dumps(data).encode(), attributes, "harbour", "1", "2026-03-01T08:15:30Z")
+    message = Message(json.dumps(data).encode(), attributes, "harbour", str(next(_numbers)), "2026-03-01T08:15:30Z")
     return (await client.post(path, content=encode_push(message, "s"))).status_code
 
 
