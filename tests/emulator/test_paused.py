@@ -11,7 +11,7 @@ from typing import Any
 from tests.embedded.waiting import eventually
 from tests.emulator.course import course, until
 from tests.emulator.emulators import Emulator
-from tests.emulator.harbour import Harbour
+from tests.emulator.harbour import QUERIES, Harbour
 from tests.emulator.pair import FUNCTIONS, WORKS_S, Pair, pair, running_on
 
 PAUSE_S = 20
@@ -22,9 +22,9 @@ async def test_emulators_that_stand_still(tmp_path: Path) -> None:
     with pair() as emulators:
         async with running_on(emulators, tmp_path) as (one, lines), course(one, 6) as load:
             for names in (["firestore"], ["pubsub"], ["firestore", "pubsub"]):
-                before = {query: len(seen) for query, seen in load.seen.items()}
                 await _stand_still(emulators, one, names)
                 resumed = time.monotonic()
+                before = {query: len(seen) for query, seen in load.seen.items()}
                 # They go on by themselves: each reader gets events again.
                 await until(lambda before=before: all(len(load.seen[query]) > before[query] for query in before), "events", WORKS_S)
                 for place, name in FUNCTIONS:
@@ -34,6 +34,9 @@ async def test_emulators_that_stand_still(tmp_path: Path) -> None:
             rested = time.monotonic()
             await load.settled(WORKS_S)
             print(f"settled after {time.monotonic() - rested:.1f} s")
+            # Calls are made one after the other: a minute's load takes its time on a busy machine.
+            await eventually(partial(_all_called, one), "the reaction has no more to call", 2 * WORKS_S)
+            print(f"all called after {time.monotonic() - rested:.1f} s, {len(one.calls.calls)} calls")
             await load.check(least=50)
             assert {child.starts for child in one.system.fleet.children} == {1}
             assert not [line for _, line in lines if "LogLost" in line or "BusLost" in line]
@@ -47,9 +50,7 @@ async def _stand_still(emulators: Pair, one: Harbour, names: list[str]) -> None:
     try:
         said: dict[str, float] = {}
         for place, name in FUNCTIONS:
-            await eventually(
-                lambda place=place, name=name: _says(one, place, name, names), f"{name} says what is the matter", PAUSE_S
-            )
+            await eventually(partial(_says, one, place, name, names), f"{name} says what is the matter", PAUSE_S)
             said[name] = round(time.monotonic() - began, 1)
         print(f"{' and '.join(names)}: said after", said)
         # What is known is still answered.
@@ -58,6 +59,14 @@ async def _stand_still(emulators: Pair, one: Harbour, names: list[str]) -> None:
     finally:
         for emulator in paused:
             emulator.resume()
+
+
+async def _all_called(one: Harbour) -> bool:
+    """Whether the Http reaction has delivered up to the newest event of each query."""
+    answer = await one.client.get(f"{one.system.fleet.url('reaction', 'alerts')}/status", headers=one.headers)
+    views = {query: await one.client.get(f"{one.system.url}/queries/{query}", headers=one.headers) for query in QUERIES}
+    newest = {query: view.json()[0]["header"]["sequence"] for query, view in views.items()}
+    return {query: standing["sequence"] for query, standing in answer.json()["queries"].items()} == newest
 
 
 async def _messages(one: Harbour, place: str, name: str) -> dict[str, Any]:
