@@ -44,6 +44,7 @@ from typing import ClassVar, Literal, cast
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from drasi.errors import DrasiError
+from drasi.project import project_of
 
 Profile = Literal["embedded", "emulator", "cluster"]
 _PROFILES = ("embedded", "emulator", "cluster")
@@ -87,7 +88,7 @@ class Environment:
         Raises:
             NotConfigured
         """
-        project = self.variables.get("DRASI_PROJECT") or self.variables.get("GOOGLE_CLOUD_PROJECT")
+        project = project_of(None, self.variables)
         if not project:
             raise NotConfigured("nobody said in which project of Google this is", hint="set DRASI_PROJECT to its id")
         return project

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from starlette.routing import BaseRoute
 
 from drasi.errors import DrasiError
 from drasi.messages.results import ChangeEvent, ControlEvent, ResultEvent
+from drasi.project import HOW, project_of
 from drasi.reactions.configuration import choose, ignored
 from drasi.reactions.firestore_rows import InvalidConfiguration, Layout, RowFailure, instant, valid_id
 from drasi.reactions.port import Confirm, DeliveryFailed, Finding, Reaction, ReactionContext, ReactionKind
@@ -89,9 +89,9 @@ class FirestoreReaction:
             from drasi.firestore.client import FirestoreClient
         except ImportError as error:
             raise InvalidTarget(f"{error.name} is not installed", hint="pip install 'drasi[gcp]'") from error
-        project = self._project or os.environ.get("GOOGLE_CLOUD_PROJECT", "")
+        project = project_of(self._project)
         if not project:
-            raise InvalidTarget("nobody said in which project the collection is", hint="give project, or set GOOGLE_CLOUD_PROJECT")
+            raise InvalidTarget("nobody said in which project the collection is", hint=HOW)
         await self.close()
         self._client = FirestoreClient.of(project, database=self._database)
 

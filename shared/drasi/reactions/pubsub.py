@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from drasi.errors import DrasiError
 from drasi.messages import results
 from drasi.messages.envelope import Message
 from drasi.messages.results import ChangeEvent, ResultEvent
+from drasi.project import HOW, project_of
 from drasi.reactions import notification
 from drasi.reactions.configuration import Entry, EntryForm, choose
 from drasi.reactions.port import Confirm, DeliveryFailed, Finding, Reaction, ReactionContext, ReactionKind
@@ -86,9 +86,9 @@ class PubSubReaction:
             from drasi.bus.pubsub_sender import PubSubSender
         except ImportError as error:
             raise InvalidTarget(f"{error.name} is not installed", hint="pip install 'drasi[gcp]'") from error
-        project = self._project or os.environ.get("GOOGLE_CLOUD_PROJECT", "")
+        project = project_of(self._project)
         if not project:
-            raise InvalidTarget("nobody said in which project the topic is", hint="give project, or set GOOGLE_CLOUD_PROJECT")
+            raise InvalidTarget("nobody said in which project the topic is", hint=HOW)
         await self.close()
         self._client = PubSubClient.of(project, patience_s=10.0)
         provisioner = Provisioner(self._client, Policy())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from drasi.errors import DrasiError
 from drasi.messages.changes import Element, SourceChange
+from drasi.project import HOW, project_of
 from drasi.sources.firestore_documents import BadDocument, DocumentReader, path_of, position_text
 from drasi.sources.firestore_events import document_json, read_event
 from drasi.sources.intake import accept, read_body
@@ -225,13 +225,9 @@ class FirestoreSource(PushedSource):
             except ImportError as error:
                 raise OriginUnavailable(f"{error.name} is not installed", hint="pip install 'drasi[gcp]'") from error
             properties = self.context.properties
-            project = str(
-                properties.get("project") or os.environ.get("DRASI_PROJECT") or os.environ.get("GOOGLE_CLOUD_PROJECT") or ""
-            )
+            project = project_of(properties.get("project"))
             if not project:
-                raise OriginUnavailable(
-                    f"nobody said in which project source {self.context.id} reads", hint="give project, or set GOOGLE_CLOUD_PROJECT"
-                )
+                raise OriginUnavailable(f"nobody said in which project source {self.context.id} reads", hint=HOW)
             self._made = FirestoreClient.of(project, database=str(properties.get("database") or "(default)"))
         return self._made
 

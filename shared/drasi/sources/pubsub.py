@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -16,6 +15,7 @@ from drasi.bus.port import LARGEST_MESSAGE
 from drasi.errors import DrasiError
 from drasi.messages.changes import Element, Origin, Payload, SourceChange, decode_change
 from drasi.messages.envelope import Message, decode_push
+from drasi.project import HOW, project_of
 from drasi.sources.debezium_events import BadEvent, DebeziumEvents
 from drasi.sources.instants import iso_to_ns
 from drasi.sources.intake import accept, read_body
@@ -131,16 +131,9 @@ class PubSubSource(PushedSource):
             from drasi.bus.pubsub_client import PubSubClient
         except ImportError as error:
             raise OriginUnavailable(f"{error.name} is not installed", hint="pip install 'drasi[gcp]'") from error
-        project = str(
-            self.context.properties.get("project")
-            or os.environ.get("DRASI_PROJECT")
-            or os.environ.get("GOOGLE_CLOUD_PROJECT")
-            or ""
-        )
+        project = project_of(self.context.properties.get("project"))
         if not project:
-            raise OriginUnavailable(
-                f"nobody said in which project source {self.context.id} reads", hint="give project, or set GOOGLE_CLOUD_PROJECT"
-            )
+            raise OriginUnavailable(f"nobody said in which project source {self.context.id} reads", hint=HOW)
         client = PubSubClient.of(project)
         return Provisioner(client, Policy(retention=EMULATOR_RETENTION if client.emulator else LONGEST_RETENTION)), client.close
 
