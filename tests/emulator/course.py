@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Collection
@@ -51,12 +52,15 @@ class Course:
 
     async def _load(self) -> None:
         chance = self._chance
-        while True:
+        for number in itertools.count():
             ship = f"ship-{chance.randrange(SHIPS)}"
             berth = chance.randrange(BERTHS)
             statements = [f"UPDATE Ship SET draught = {chance.randrange(100)}, berth = {berth} WHERE id = '{ship}'"]
             if chance.random() < 0.1:
                 statements = [f"DELETE FROM Ship WHERE id = '{ship}'", f"INSERT INTO Ship VALUES ('{ship}', 1, 60)"]
+            if chance.random() < 0.3:
+                # Never touched again: no later change of it makes up for one that was lost.
+                statements.append(f"INSERT INTO Ship VALUES ('wake-{number}', {berth}, 7)")
             await asyncio.to_thread(self.running.database.write, statements)
             await asyncio.sleep(self._pause_s)  # the load
 
