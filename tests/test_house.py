@@ -18,6 +18,7 @@ ALLOWED: dict[str, set[str]] = {
     "statefile": {"errors"},
     "redaction": set(),
     "project": set(),
+    "environment": {"errors", "project"},
     "firestore": {"errors"},
     "values": {"errors"},
     "language": {"errors", "values"},
@@ -34,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "container": {*LEAVES, "values", "language", "plan", "engine", "log", "bus"},
     "resources": {*LEAVES, "private_file", "values", "language", "plan", "sources", "reactions"},
 }
-TOP = {"web", "embedded", "functions", "emulate", "cli", "environment", "__main__", "__init__"}
+TOP = {"web", "embedded", "functions", "emulate", "cli", "__main__", "__init__"}
 
 
 def imports(file: Path) -> set[str]:

@@ -10,9 +10,9 @@ from typing import Any
 import functions_framework.aio
 from starlette.requests import Request
 
-from drasi.environment import Environment
+from drasi.functions import applications
 
-app = Environment().management()
+app = applications.management()
 
 
 @functions_framework.aio.http

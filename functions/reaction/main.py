@@ -10,9 +10,9 @@ from typing import Any
 import functions_framework.aio
 from starlette.requests import Request
 
-from drasi.environment import Environment
+from drasi.functions import applications
 
-app = Environment().reaction()
+app = applications.reaction()
 
 
 @functions_framework.aio.http

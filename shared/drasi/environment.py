@@ -1,4 +1,4 @@
-"""One function in a process of its own, configured by the environment: what ``functions/*/main.py`` expose.
+"""How the environment configures one function in a process of its own.
 
 ===========================  ==========================================================  =====================================
 variable                     meaning                                                     used by
@@ -37,11 +37,9 @@ its own process.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, cast
-
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from drasi.errors import DrasiError
 from drasi.project import project_of
@@ -58,7 +56,7 @@ class NotConfigured(DrasiError):
 
 
 class Environment:
-    """The functions that an environment describes. Nothing is imported or opened before the first request.
+    """What the variables say.
 
     Args:
         variables: See above; None: the process's own.
@@ -105,74 +103,3 @@ class Environment:
         if not text.isascii() or not text.isdigit() or int(text) < 1:
             raise NotConfigured(f"{name} is '{text[:50]}'", hint="set it to a whole number from 1")
         return int(text)
-
-    def query(self) -> ASGIApp:
-        """The query function of one container."""
-
-        def make() -> ASGIApp:
-            from drasi.functions.query import query_function
-
-            return query_function(self)
-
-        return _OnDemand(make)
-
-    def source(self) -> ASGIApp:
-        """The source function of one source."""
-
-        def make() -> ASGIApp:
-            from drasi.functions.source import source_function
-
-            return source_function(self)
-
-        return _OnDemand(make)
-
-    def reaction(self) -> ASGIApp:
-        """The reaction function of one reaction."""
-
-        def make() -> ASGIApp:
-            from drasi.functions.reaction import reaction_function
-
-            return reaction_function(self)
-
-        return _OnDemand(make)
-
-    def management(self) -> ASGIApp:
-        """The management function; in profile ``embedded`` with everything that it manages."""
-
-        def make() -> ASGIApp:
-            from drasi.functions.management import management_function
-
-            return management_function(self)
-
-        return _OnDemand(make)
-
-
-class _OnDemand:
-    """Imports an application with the first request: a process that imports only its own function's libraries listens sooner."""
-
-    def __init__(self, make: Callable[[], ASGIApp]) -> None:
-        self._make = make
-        self._app: ASGIApp | None = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._app is None:
-            from drasi.web.logs import configure_logs_of_a_function
-
-            configure_logs_of_a_function()
-            try:
-                self._app = self._make()
-            except DrasiError as error:
-                await _unable(error, scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-
-async def _unable(error: DrasiError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Says to the log what is wrong, and to whoever asks that something is: nobody's token can be checked yet."""
-    import structlog
-
-    from drasi.web.refusal import refuse
-
-    log = structlog.get_logger("drasi.startup")
-    log.error("the function is not configured", code=error.code, error=error.message, hint=error.hint)
-    await refuse(scope, receive, send, error)
