@@ -6,15 +6,18 @@ of a process that does not start.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from drasi.environment import Environment
 from drasi.errors import DrasiError
 
+Variables = Mapping[str, str] | None
+"""See ``drasi.environment``; None: the process's own."""
 
-def query() -> ASGIApp:
+
+def query(variables: Variables = None) -> ASGIApp:
     """The query function of one container."""
 
     def make(environment: Environment) -> ASGIApp:
@@ -22,10 +25,10 @@ def query() -> ASGIApp:
 
         return query_function(environment)
 
-    return OnDemand(make)
+    return OnDemand(make, variables)
 
 
-def source() -> ASGIApp:
+def source(variables: Variables = None) -> ASGIApp:
     """The source function of one source."""
 
     def make(environment: Environment) -> ASGIApp:
@@ -33,10 +36,10 @@ def source() -> ASGIApp:
 
         return source_function(environment)
 
-    return OnDemand(make)
+    return OnDemand(make, variables)
 
 
-def reaction() -> ASGIApp:
+def reaction(variables: Variables = None) -> ASGIApp:
     """The reaction function of one reaction."""
 
     def make(environment: Environment) -> ASGIApp:
@@ -44,10 +47,10 @@ def reaction() -> ASGIApp:
 
         return reaction_function(environment)
 
-    return OnDemand(make)
+    return OnDemand(make, variables)
 
 
-def management() -> ASGIApp:
+def management(variables: Variables = None) -> ASGIApp:
     """The management function; in profile ``embedded`` with everything that it manages."""
 
     def make(environment: Environment) -> ASGIApp:
@@ -55,14 +58,15 @@ def management() -> ASGIApp:
 
         return management_function(environment)
 
-    return OnDemand(make)
+    return OnDemand(make, variables)
 
 
 class OnDemand:
-    """An application that is made, as the process's environment says, when it is first asked."""
+    """An application that is made, as an environment says, when it is first asked."""
 
-    def __init__(self, make: Callable[[Environment], ASGIApp]) -> None:
+    def __init__(self, make: Callable[[Environment], ASGIApp], variables: Variables) -> None:
         self._make = make
+        self._variables = variables
         self._app: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,7 +75,7 @@ class OnDemand:
 
             configure_logs_of_a_function()
             try:
-                self._app = self._make(Environment())
+                self._app = self._make(Environment(self._variables))
             except DrasiError as error:
                 await _unable(error, scope, receive, send)
                 return
