@@ -37,6 +37,16 @@ DIRECT = {
 
 LOAD = {"berth", "ships", "draught"}
 
+FUNCTIONS = [
+    ("management", "management"),
+    ("source", "harbour-db"),
+    ("container", "default"),
+    ("container", "pair"),
+    ("reaction", "alerts"),
+    ("reaction", "board"),
+    ("reaction", "loads"),
+]
+
 _projects = itertools.count(1)
 
 SCHEMA = "CREATE TABLE Ship (id TEXT PRIMARY KEY, berth INTEGER NOT NULL, draught INTEGER NOT NULL)"
@@ -186,6 +196,21 @@ class Harbour:
         assert answer.status_code == 200, answer.text
         return [json.loads(line) for line in answer.text.splitlines() if line]
 
+    async def standing(self) -> str:
+        """Answers, and what the functions say of themselves: for who looks for the reason of a failure."""
+        found = []
+        asked = [(f"rows of {query}", f"{self.system.url}/queries/{query}") for query in QUERIES]
+        asked += [(name, f"{self.system.fleet.url(place, name)}/status") for place, name in FUNCTIONS]
+        for what, url in asked:
+            try:
+                answer = await self.client.get(url, headers=self.headers)
+            except httpx.HTTPError as error:
+                found.append(f"{what}: {type(error).__name__}")
+            else:
+                found.append(f"{what}: {answer.status_code} {answer.text}")
+        found += [f"{query} by SQL: {self.direct(query)}" for query in QUERIES]
+        return "\n".join(found)
+
     async def follow(self, query: str, seen: dict[int, Any]) -> None:
         """Reads server-sent events for ever, as a browser does: after a break from the last id on."""
         url = f"{self.system.url}/queries/{query}/events"
@@ -258,6 +283,9 @@ async def harbour(
         try:
             await system.fleet.ready()
             yield running
+        except AssertionError:
+            print(await running.standing())
+            raise
         finally:
             await running.client.aclose()
             await system.close()

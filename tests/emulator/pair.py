@@ -15,15 +15,6 @@ from tests.emulator.course import kept
 from tests.emulator.emulators import Emulator
 from tests.emulator.harbour import Harbour, harbour
 
-FUNCTIONS = [
-    ("management", "management"),
-    ("source", "harbour-db"),
-    ("container", "default"),
-    ("container", "pair"),
-    ("reaction", "alerts"),
-    ("reaction", "board"),
-    ("reaction", "loads"),
-]
 PROCESSES = 8
 """The container ``pair`` has two."""
 WORKS_S = 120

@@ -16,8 +16,8 @@ import pytest
 
 from tests.embedded.waiting import eventually
 from tests.emulator.course import kept, until
-from tests.emulator.harbour import QUERIES, SHIPS, Harbour
-from tests.emulator.pair import FUNCTIONS, PROCESSES, WORKS_S, Pair, pair, running_on
+from tests.emulator.harbour import FUNCTIONS, QUERIES, SHIPS, Harbour
+from tests.emulator.pair import PROCESSES, WORKS_S, Pair, pair, running_on
 
 HELD = range(SHIPS - 4, SHIPS)
 """Ships that change once, at the worst moment."""

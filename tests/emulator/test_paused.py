@@ -11,8 +11,8 @@ from typing import Any
 from tests.embedded.waiting import eventually
 from tests.emulator.course import course, until
 from tests.emulator.emulators import Emulator
-from tests.emulator.harbour import QUERIES, Harbour
-from tests.emulator.pair import FUNCTIONS, WORKS_S, Pair, pair, running_on
+from tests.emulator.harbour import FUNCTIONS, QUERIES, Harbour
+from tests.emulator.pair import WORKS_S, Pair, pair, running_on
 
 PAUSE_S = 20
 SAYS = {"firestore": "FirestoreUnavailable", "pubsub": "BusUnavailable"}
