@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from drasi.container.build import Build
-from drasi.container.entry import Changes, Configure, Marker, Part, Remove, Renew
+from drasi.container.entry import Changes, Configure, Marker, Part, Remove, Renew, Reread
 from drasi.container.port import SnapshotPart
 from drasi.errors import DrasiError
 from drasi.messages.changes import Element, SourceChange
@@ -115,6 +115,7 @@ def deliver(steps: Steps, origin: Origin, count: int) -> None:
 def interleave(steps: Steps, origin: Origin, *, most: int = 400) -> None:
     """Changes happen, are delivered, and parts are read, in any order, until nothing is being read."""
     rng = origin.rng
+    late: list[Part] = []
     for _ in range(most):
         pending = [build for group in steps.machine.groups.values() for build in group.builds.values()]
         if not pending:
@@ -130,10 +131,14 @@ def interleave(steps: Steps, origin: Origin, *, most: int = 400) -> None:
                     part = origin.page(build, rng.randrange(1, 5))
                     if rng.random() < 0.5:
                         deliver(steps, origin, rng.randrange(4))
-                    if rng.random() < 0.8:  # else whoever read it died
+                    if rng.random() < 0.6:
                         steps.step(part)
+                    else:
+                        late.append(part)  # whoever read it died, or is slow
                     if rng.random() < 0.2:
                         steps.step(part)  # another instance's: dropped, or the same again
+                elif late and rng.random() < 0.7:
+                    steps.step(late.pop(0))
     while any(group.builds for group in steps.machine.groups.values()):
         for build in [build for group in steps.machine.groups.values() for build in group.builds.values()]:
             if not build.read:
@@ -285,6 +290,42 @@ def test_running_queries_never_see_a_state_go_back_while_labels_are_renewed() ->
     steps.changes(node("u", 4, "r1", temp=34))
     assert len(steps.events("same")) == events + 1
     assert steps.rows("rooms") == [{"room": "a", "temp": 34}]
+
+
+def test_what_another_instance_read_before_takes_nothing_back() -> None:
+    """A part has changes that came or come; an older one that is committed behind it must not bring back the time before."""
+
+    def both(temp: int) -> list[Element]:
+        return [Element(name, ["Room"], {"name": name, "temp": temp}) for name in ("r1", "r2")]
+
+    steps = Steps()
+    steps.configure("rooms", ROOMS)
+    steps.step(whole(steps, both(31), 1))
+    steps.step(Reread("db", "test"))
+    late = whole(steps, both(31), 4, marked=True)
+    steps.changes(node("u", 5, "r1", temp=35))
+    steps.step(whole(steps, both(35), 7, marked=True))
+    steps.changes(node("u", 6, "r2", temp=35))
+    steps.step(late)
+    steps.step(Marker("db", marker(7).data))
+    assert not any(group.builds for group in steps.machine.groups.values())
+    now = [{"room": "r1", "temp": 35}, {"room": "r2", "temp": 35}]
+    assert steps.rows("rooms") == Consumer.of(steps.events("rooms")).sorted() == now
+
+
+def test_a_part_that_comes_twice_takes_nothing_back() -> None:
+    """Of a source without positions nobody knows what a part has: what was changed while it was read is applied again."""
+    steps = Steps()
+    steps.configure("rooms", ROOMS)
+    steps.step(whole(steps, [Element("r1", ["Room"], {"name": "a", "temp": 31})], 1))
+    steps.step(Reread("db", "test"))
+    change = node("u", 5, "r1", temp=35)
+    change.payload.source.position = None
+    steps.changes(change)
+    part = msgspec.structs.replace(whole(steps, [Element("r1", ["Room"], {"name": "a", "temp": 31})], 1, marked=True), position={})
+    for _ in range(2):
+        steps.step(part)
+        assert steps.rows("rooms") == [{"room": "a", "temp": 35}]
 
 
 def test_truncate_reaches_what_is_still_to_be_read() -> None:

@@ -59,10 +59,17 @@ class Build:
     marked: bool = True
 
     def continues(self, part: Part) -> bool:
-        """Whether the part is the next one; any instance may read, only one counts."""
+        """Whether the part is the next one; any instance may read, only one counts.
+
+        What was read before the body at hand and is committed behind it would bring back the time before: changes that the newer
+        body has were passed over.
+        """
         if part.cursor != self.cursor:
             return False
-        return part.offset == 0 or (part.offset == self.offset and part.position == self.position)
+        if part.offset == 0:
+            begun = self.read or self.offset
+            return not begun or all(part.position.get(name, "") >= at for name, at in self.position.items())
+        return part.offset == self.offset and part.position == self.position
 
     def advance(self, part: Part, count: int) -> None:
         if part.offset == 0:
@@ -158,7 +165,8 @@ class Reconciliation:
         table = "rel" if relation else "node"
         later = [change for change in self.held.pop(element.id, []) if not contained(change, position)]
         if renew:
-            later += [change for change in self.since.pop(element.id, []) if not contained(change, position)]
+            # They are kept: another instance's part may come, or this one again.
+            later += [change for change in self.since.get(element.id, ()) if not contained(change, position)]
         self.covered[element.id] = position
         for truncate in self.truncated:
             before = truncate.payload.before
