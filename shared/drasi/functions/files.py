@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from prometheus_client.metrics_core import Metric
 from starlette.types import ASGIApp
@@ -31,16 +29,16 @@ class FileParts:
         self.logs: Logs = LogFiles(directory)
         self._opened: StateFile | None = None
 
+    async def begin(self) -> None:
+        """Files are opened when they are needed."""
+
+    async def close(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await opened.close()
+
     async def bus(self) -> Bus:
         return await EmbeddedBus.open(await self._file())
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if error is not None and self._opened is not None:
-            opened, self._opened = self._opened, None
-            await opened.close()
 
     def watched(self, app: ASGIApp, end: Callable[[], Awaitable[None]], back: Callable[[], None] = lambda: None) -> ASGIApp:
         return app

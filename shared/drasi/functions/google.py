@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from types import TracebackType
-from typing import Self
 
 import structlog
 from prometheus_client.metrics_core import Metric
@@ -64,19 +62,15 @@ class GoogleParts:
         self._ending: asyncio.Task[None] | None = None
         self.logs: Logs = FirestoreLogs(self._firestore, keep_s=environment.number("DRASI_LOG_KEEP_S"))
 
-    async def __aenter__(self) -> Self:
-        try:
-            await self.presence.start()
-        except BaseException:
-            await self.close()
-            raise
+    async def begin(self) -> None:
+        """Finds what is remembered.
+
+        Raises:
+            FirestoreUnavailable
+        """
+        await self.presence.start()
         if self._heard is not None:
             self._heard.start()
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if error is not None:
-            await self.close()
 
     def watched(
         self,

@@ -17,6 +17,7 @@ from drasi.environment import Environment
 from drasi.errors import DrasiError
 from drasi.functions.addresses import Addresses
 from drasi.functions.admission import Admission
+from drasi.functions.parts import on
 from drasi.functions.reaction import QueryPlaces
 from drasi.functions.runtime import UPKEEP_S, FunctionsRuntime, PushEndpoints
 from drasi.functions.watched import told
@@ -56,12 +57,9 @@ def _of_functions(environment: Environment) -> ASGIApp:
 
     admission = Admission(environment)
 
-    async def build() -> ASGIApp:
-        endpoints = PushEndpoints()
-        async with GoogleParts(environment, endpoints) as parts:
-            return await on_parts(parts, endpoints)
+    endpoints = PushEndpoints()
 
-    async def on_parts(parts: GoogleParts, endpoints: PushEndpoints) -> ASGIApp:
+    async def build(parts: GoogleParts) -> ASGIApp:
         store = await parts.resources()
         addresses = Addresses(environment.variables)
         shown = admission.shown_as("management")
@@ -91,13 +89,12 @@ def _of_functions(environment: Environment) -> ASGIApp:
             forget_reaction=forget_reaction,
             forget_container=forget_container,
         )
-        first = environment.variables.get("DRASI_SEQUENCES_FROM")
         installation = Installation(
             store,
             runtime,
             LocalSecrets(environment.state),
             profile=environment.profile,
-            sequences_from=int(first) if first else None,
+            sequences_from=environment.number("DRASI_SEQUENCES_FROM"),
         )
         born = parts.presence.born.hex()
         emulated = environment.profile == "emulator"
@@ -125,7 +122,7 @@ def _of_functions(environment: Environment) -> ASGIApp:
         app = _Routed(management_app(installation, issuer), console_app(installation))
         return admission.permitted(parts.watched(app, end, troubles=troubles), permissions.management)
 
-    return admission.served(build)
+    return admission.served(lambda: on(GoogleParts(environment, endpoints), build))
 
 
 async def upkeep(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, TypeVar
 
 from prometheus_client.metrics_core import Metric
 from starlette.types import ASGIApp
@@ -18,13 +17,13 @@ from drasi.web.stores import Logs
 
 
 class Parts(Protocol):
-    """Opened once per process. ``async with`` begins them, and ends them if what is made of them fails."""
+    """Opened once per process, and closed only if nothing can be made of them: a function ends with its process."""
 
-    async def __aenter__(self) -> Self: ...
+    async def begin(self) -> None:
+        """Before anything else is asked."""
+        ...
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    async def close(self) -> None: ...
 
     def watched(self, app: ASGIApp, end: Callable[[], Awaitable[None]], back: Callable[[], None] = lambda: None) -> ASGIApp:
         """The application, which says what is the matter with the parts, and stops when what is remembered is gone.
@@ -65,12 +64,24 @@ class Parts(Protocol):
         ...
 
 
+P = TypeVar("P", bound=Parts)
+
+
+async def on(parts: P, build: Callable[[P], Awaitable[ASGIApp]]) -> ASGIApp:
+    """The application that ``build`` makes of parts, which are closed if it cannot."""
+    try:
+        await parts.begin()
+        return await build(parts)
+    except BaseException:
+        await parts.close()
+        raise
+
+
 def on_parts(environment: Environment, build: Callable[[Parts], Awaitable[ASGIApp]]) -> Callable[[], Awaitable[ASGIApp]]:
-    """What builds an application on parts of its own, which end if that fails."""
+    """The same, with parts of the environment's profile, when it is asked."""
 
     async def begin() -> ASGIApp:
-        async with parts_of(environment) as parts:
-            return await build(parts)
+        return await on(parts_of(environment), build)
 
     return begin
 

@@ -59,8 +59,7 @@ def source_function(environment: Environment) -> ASGIApp:
         await source.start()
 
         def back() -> None:
-            if settings.kind == "PubSub":
-                # The subscription that it made itself is gone as well.
+            if kind.subscribes:
                 _running.add(asyncio.create_task(source.restart(), name="restart"))
 
         app = source_app(name, source, metrics=parts.metrics)

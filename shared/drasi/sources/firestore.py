@@ -17,6 +17,7 @@ from drasi.messages.changes import Element, SourceChange
 from drasi.project import HOW, project_of
 from drasi.sources.firestore_documents import BadDocument, DocumentReader, path_of, position_text
 from drasi.sources.firestore_events import document_json, read_event
+from drasi.sources.instants import datetime_to_ns
 from drasi.sources.intake import accept, read_body
 from drasi.sources.mappings import SCHEMA as MAPPINGS
 from drasi.sources.mappings import InvalidMapping, MappingError
@@ -133,7 +134,7 @@ class FirestoreSource(PushedSource):
                 page, read_at = await self._page(pattern, name, read_at, inclusive=done != _ALL)
                 if not headed:
                     headed = True
-                    position = int(read_at.timestamp()) * 1_000_000_000 + _nanoseconds(read_at)
+                    position = datetime_to_ns(read_at)
                     self._read_ns = max(self._read_ns, position)
                     yield SnapshotHeader(position_text(position), position)
                 if self._listener is not None:
@@ -198,17 +199,15 @@ class FirestoreSource(PushedSource):
     async def _page(self, pattern: int, after: str, at: Any, *, inclusive: bool) -> tuple[list[Document], Any]:
         from google.cloud.firestore_v1.types import Cursor, StructuredQuery, Value
 
-        parts = self._reader.collections.patterns[pattern]
-        fixed = len(parts) > 1 and "*" not in parts
+        collection, parent, fixed = self._reader.collections.query(pattern)
         wanted = StructuredQuery(
-            from_=[StructuredQuery.CollectionSelector(collection_id=parts[-1], all_descendants=not fixed)],
+            from_=[StructuredQuery.CollectionSelector(collection_id=collection, all_descendants=not fixed)],
             order_by=[StructuredQuery.Order(field=StructuredQuery.FieldReference(field_path="__name__"), direction="ASCENDING")],
             limit=PAGE,
         )
         if after:
             wanted.start_at = Cursor(values=[Value(reference_value=after)], before=inclusive)
         try:
-            parent = "/".join(parts[:-1]) if fixed else ""
             client = self._client()
             page, when = await client.documents(wanted, parent=parent, at=at)
             if at is None and client.emulator is not None:
@@ -230,10 +229,6 @@ class FirestoreSource(PushedSource):
                 raise OriginUnavailable(f"nobody said in which project source {self.context.id} reads", hint=HOW)
             self._made = FirestoreClient.of(project, database=str(properties.get("database") or "(default)"))
         return self._made
-
-
-def _nanoseconds(instant: Any) -> int:
-    return int(getattr(instant, "nanosecond", instant.microsecond * 1_000))
 
 
 def _cursor(pattern: int, name: str, done: int) -> str:

@@ -32,6 +32,15 @@ class Collections:
     def of(cls, names: Sequence[str]) -> Collections:
         return cls(tuple(tuple(name.strip("/").split("/")) for name in names))
 
+    def query(self, pattern: int) -> tuple[str, str, bool]:
+        """What Firestore can be asked for: collection id, path of the document above it, whether it is only the one below that.
+
+        A path with wildcards needs its collection at any depth; ``first`` then tells its documents from others.
+        """
+        *above, collection = self.patterns[pattern]
+        fixed = bool(above) and "*" not in self.patterns[pattern]
+        return collection, "/".join(above) if fixed else "", fixed
+
     def first(self, path: str) -> int | None:
         """The first pattern that the document at ``path`` belongs to."""
         collection = path.split("/")[:-1]

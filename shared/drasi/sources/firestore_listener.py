@@ -23,6 +23,8 @@ from drasi.errors import DrasiError
 from drasi.messages.changes import SourceChange
 from drasi.sources.firestore_documents import BadDocument, DocumentChange, DocumentReader, path_of, position_text
 from drasi.sources.firestore_events import document_json
+from drasi.sources.firestore_stream import Broken, CollectionTarget, Requests, Told, next_of, targets_of
+from drasi.sources.instants import datetime_to_ns
 from drasi.sources.mappings import MappingError
 from drasi.sources.port import OriginUnavailable, SourceContext, StateConflict
 
@@ -66,27 +68,6 @@ class _Place(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
-    """One query of the stream.
-
-    Attributes:
-        pattern: The first pattern of the source that it serves.
-        parent: The path of the document that the collection is in, of a ``fixed`` one.
-    """
-
-    id: int
-    pattern: int
-    collection: str
-    parent: str
-    fixed: bool
-
-    def has(self, path: str) -> bool:
-        parent, _, _ = path.rpartition("/")
-        above, _, collection = parent.rpartition("/")
-        return collection == self.collection and (not self.fixed or above == self.parent)
-
-
-@dataclass(frozen=True, slots=True)
 class _Known:
     """A document as it was last published: its version, and the fields of which changes will want to know."""
 
@@ -107,29 +88,6 @@ class _Served:
     versions: set[int] = field(default_factory=set)
     fields: dict[str, Any] = field(default_factory=dict)
     at_ns: int = 0
-
-
-@dataclass(slots=True)
-class _Told:
-    """What a stream said since its last snapshot.
-
-    Attributes:
-        documents: By path: the document, or None with the instant at which it was not there.
-        all_of: By target that is told anew: the paths there are.
-        counts: By target: how many there are.
-        current: Targets of which everything was told that there is; this stays over snapshots.
-        before_ns: The snapshot before on this stream.
-    """
-
-    documents: dict[str, tuple[Document | None, int]] = field(default_factory=dict)
-    all_of: dict[int, set[str]] = field(default_factory=dict)
-    counts: dict[int, int] = field(default_factory=dict)
-    current: set[int] = field(default_factory=set)
-    before_ns: int = 0
-
-
-class _Broken(Exception):
-    """The stream ended; what for a person is to be said, if it does not come back."""
 
 
 class Listener:
@@ -156,7 +114,7 @@ class Listener:
         self._load = load
         self._look = look
         self._mapped = mapped
-        self._targets = _targets(reader.collections.patterns)
+        self._targets = targets_of(reader.collections)
         self._known: dict[str, _Known] | None = None
         self._place = _Place([], "", 0)
         self._anew = False
@@ -170,7 +128,7 @@ class Listener:
         # How many were opened, and the last one of which a snapshot was told.
         self._stream = 0
         self._told_stream = 0
-        self._asked: _Requests | None = None
+        self._asked: Requests | None = None
         self._probes: list[int] = []
         self._again = asyncio.Event()
         self._next_probe = _FIRST_PROBE
@@ -198,7 +156,7 @@ class Listener:
                 place, lost = None, "Firestore no longer knows what it was when the listener stopped"
         if place is None:
             known, at = await self._read(None)
-            place = _Place(names, "", _nanoseconds(at) // 1_000)
+            place = _Place(names, "", datetime_to_ns(at) // 1_000)
         if lost:
             # Durable before the new place is: a process that dies in between asks again.
             await self._context.renew(lost)
@@ -218,7 +176,7 @@ class Listener:
         for start in range(0, len(paths), _SOME):
             some, when = await self._look(paths[start : start + _SOME], None)
             found |= some
-            looked_ns |= dict.fromkeys(paths[start : start + _SOME], _nanoseconds(when))
+            looked_ns |= dict.fromkeys(paths[start : start + _SOME], datetime_to_ns(when))
         changes: list[SourceChange] = []
         for path in paths:
             old = known.pop(path, None)
@@ -227,7 +185,7 @@ class Listener:
                 self._ahead[path, name] = looked_ns[path]
             gone: dict[str, Any] = {name: {"referenceValue": ""} for name in ahead[path]}
             before = _Known(0, {**gone, **(old.fields if old is not None else {})})
-            ns = looked_ns[path] if document is None else _nanoseconds(document.update_time)
+            ns = looked_ns[path] if document is None else datetime_to_ns(document.update_time)
             changes += await self._changes(path, document, before, ns)
             if document is not None:
                 known[path] = self._kept(document)
@@ -242,7 +200,7 @@ class Listener:
             try:
                 await self._listen()
                 failures = 0
-            except _Broken as broken:
+            except Broken as broken:
                 failures = 1 if self._reached_ns > before else failures + 1
                 if failures > 1:
                     self._context.report("OriginUnavailable", str(broken))
@@ -265,7 +223,7 @@ class Listener:
                 served = self._served.setdefault(path, _Served())
                 served.versions.add(kept.version_ns)
                 served.fields |= kept.fields
-                served.at_ns = max(served.at_ns, _nanoseconds(at))
+                served.at_ns = max(served.at_ns, datetime_to_ns(at))
                 for name in ("", *kept.fields):
                     more = more or (path, name) not in self._ahead
                     self._ahead.setdefault((path, name), kept.version_ns)
@@ -318,18 +276,18 @@ class Listener:
         fields = document_json(Document.serialize(document)).get("fields", {}) if self._mapped or document.fields else {}
         if not self._mapped:
             fields = {name: value for name, value in fields.items() if isinstance(value, Mapping) and "referenceValue" in value}
-        return _Known(_nanoseconds(document.update_time), fields)
+        return _Known(datetime_to_ns(document.update_time), fields)
 
     # --- the stream ---
 
     async def _listen(self) -> None:
         client = self._client()
         database = client.root.removesuffix("/documents")
-        asked = self._asked = _Requests()
+        asked = self._asked = Requests()
         for target in self._targets:
             asked.put(ListenRequest(database=database, add_target=self._of(target, client.root)))
         # Without a place everything is told, and compared with what is known.
-        told = _Told(all_of={target.id: set() for target in self._targets} if self._anew else {})
+        told = Told(all_of={target.id: set() for target in self._targets} if self._anew else {})
         stream = client.listen(asked)
         self._again.clear()
         self._stream += 1
@@ -346,12 +304,12 @@ class Listener:
                     return
                 if not done:
                     if asked_at_silence:
-                        raise _Broken("Firestore's stream of changes is silent; it is opened again")
+                        raise Broken("Firestore's stream of changes is silent; it is opened again")
                     asked_at_silence = True
                     self._probe()
                     continue
                 asked_at_silence = False
-                response = _result(reading)
+                response = next_of(reading)
                 reading = asyncio.ensure_future(anext(stream))
                 await self._take(response, told)
         finally:
@@ -360,7 +318,7 @@ class Listener:
             await asyncio.gather(reading, again, return_exceptions=True)
             await stream.aclose()
 
-    def _of(self, target: _Target, root: str) -> Target:
+    def _of(self, target: CollectionTarget, root: str) -> Target:
         selector = StructuredQuery.CollectionSelector(collection_id=target.collection, all_descendants=not target.fixed)
         wanted = Target.QueryTarget(
             parent=f"{root}/{target.parent}" if target.parent else root, structured_query=StructuredQuery(from_=[selector])
@@ -371,7 +329,7 @@ class Listener:
             return Target(query=wanted, target_id=target.id, resume_token=base64.b64decode(self._place.token))
         return Target(query=wanted, target_id=target.id, read_time=_instant(self._place.read_us))
 
-    async def _take(self, response: ListenResponse, told: _Told) -> None:
+    async def _take(self, response: ListenResponse, told: Told) -> None:
         kind = ListenResponse.pb(response).WhichOneof("response_type")
         if kind == "target_change":
             await self._target_change(response.target_change, told)
@@ -380,24 +338,24 @@ class Listener:
             path = path_of(changed.document.name)
             there = [target for target in changed.target_ids if target < _FIRST_PROBE]
             if there:
-                told.documents[path] = (changed.document, _nanoseconds(changed.document.update_time))
+                told.documents[path] = (changed.document, datetime_to_ns(changed.document.update_time))
                 for target in there:
                     if target in told.all_of:
                         told.all_of[target].add(path)
         elif kind in ("document_delete", "document_remove"):
             gone = response.document_delete if kind == "document_delete" else response.document_remove
             if any(target < _FIRST_PROBE for target in gone.removed_target_ids):
-                told.documents[path_of(gone.document)] = (None, _nanoseconds(gone.read_time))
+                told.documents[path_of(gone.document)] = (None, datetime_to_ns(gone.read_time))
         elif kind == "filter":
             told.counts[response.filter.target_id] = response.filter.count
 
-    async def _target_change(self, change: TargetChange, told: _Told) -> None:
+    async def _target_change(self, change: TargetChange, told: Told) -> None:
         kind = change.target_change_type
         targets = [target for target in change.target_ids if target < _FIRST_PROBE]
         if kind == TargetChange.TargetChangeType.REMOVE and targets:
             # Most often because the token is too old.
             self._anew = True
-            raise _Broken(f"Firestore ended the stream of changes: {change.cause.message or 'it gave no reason'}")
+            raise Broken(f"Firestore ended the stream of changes: {change.cause.message or 'it gave no reason'}")
         if kind == TargetChange.TargetChangeType.RESET:
             for target in targets or [one.id for one in self._targets if not change.target_ids]:
                 told.all_of[target] = set()
@@ -408,11 +366,11 @@ class Listener:
             told.current.update(targets)
         whole = kind == TargetChange.TargetChangeType.NO_CHANGE and not change.target_ids and change.read_time is not None
         if whole and len(told.current) == len(self._targets):
-            await self._snapshot(told, _nanoseconds(change.read_time), bytes(change.resume_token))
+            await self._snapshot(told, datetime_to_ns(change.read_time), bytes(change.resume_token))
 
     # --- a snapshot ---
 
-    async def _snapshot(self, told: _Told, read_ns: int, token: bytes) -> None:
+    async def _snapshot(self, told: Told, read_ns: int, token: bytes) -> None:
         """Everything up to ``read_ns`` was told."""
         assert self._known is not None
         known = self._known
@@ -454,7 +412,7 @@ class Listener:
             await self._save()
         self._tell()
 
-    async def _look_for_missing(self, told: _Told, known: Mapping[str, _Known], read_ns: int) -> None:
+    async def _look_for_missing(self, told: Told, known: Mapping[str, _Known], read_ns: int) -> None:
         """Documents that are not among all there are: were they there at the instant of the snapshot, or not?"""
         missing: dict[str, None] = {}
         for number, there in told.all_of.items():
@@ -467,10 +425,10 @@ class Listener:
             found = (await self._looked(some, _instant(at_us)))[0]
             for path in some:
                 document = found.get(path)
-                ns = at_us * 1_000 if document is None else _nanoseconds(document.update_time)
+                ns = at_us * 1_000 if document is None else datetime_to_ns(document.update_time)
                 told.documents[path] = (document, ns)
 
-    async def _corrected(self, told: _Told, known: Mapping[str, _Known], read_ns: int) -> dict[str, _Known]:
+    async def _corrected(self, told: Told, known: Mapping[str, _Known], read_ns: int) -> dict[str, _Known]:
         """What snapshots gave away, and what it has become: as if it had been known like that."""
         corrected: dict[str, _Known] = {}
         due = [path for path, served in self._served.items() if served.at_ns <= read_ns]
@@ -480,7 +438,7 @@ class Listener:
             found = (await self._looked(some, _instant(at_us)))[0]
             for path in some:
                 document, served = found.get(path), self._served[path]
-                ns = at_us * 1_000 if document is None else _nanoseconds(document.update_time)
+                ns = at_us * 1_000 if document is None else datetime_to_ns(document.update_time)
                 now = known.get(path)
                 fields = {**served.fields, **(now.fields if now is not None else {})}
                 # Of a version that everybody was given nothing needs to be said again, but that it is known from now on.
@@ -492,7 +450,7 @@ class Listener:
         try:
             return await self._look(paths, at)
         except OriginUnavailable as error:
-            raise _Broken(error.message) from error
+            raise Broken(error.message) from error
 
     async def _announce(self, known: Mapping[str, _Known], becoming: Mapping[str, _Known | None]) -> None:
         """Says what is going to be published and was not there at the place that is kept; before it is published."""
@@ -509,7 +467,7 @@ class Listener:
         if more:
             await self._save()
 
-    def _check(self, told: _Told, known: Collection[str], becoming: Mapping[str, _Known | None]) -> None:
+    def _check(self, told: Told, known: Collection[str], becoming: Mapping[str, _Known | None]) -> None:
         """Whether there are as many documents as Firestore says; if not, some went that it did not name: it is to name all."""
         for number, count in told.counts.items():
             if number >= _FIRST_PROBE or number in told.all_of:
@@ -518,7 +476,7 @@ class Listener:
             mine = sum(1 for path in {*known, *becoming} if target.has(path) and becoming.get(path, path) is not None)
             if mine != count:
                 self._anew = True
-                raise _Broken("Firestore counts other documents than were told; it tells all anew")
+                raise Broken("Firestore counts other documents than were told; it tells all anew")
 
     async def _changes(self, path: str, document: Document | None, old: _Known | None, ns: int) -> list[SourceChange]:
         value = None if document is None else document_json(Document.serialize(document))
@@ -593,41 +551,6 @@ class Listener:
         self._asked.put(ListenRequest(database=database, add_target=Target(documents=documents, target_id=number)))
 
 
-def _targets(patterns: Collection[tuple[str, ...]]) -> list[_Target]:
-    """One for each query that the patterns need: a path with wildcards needs its collection at any depth."""
-    found: dict[tuple[str, str, bool], _Target] = {}
-    for index, parts in enumerate(patterns):
-        fixed = len(parts) > 1 and "*" not in parts
-        key = (parts[-1], "/".join(parts[:-1]) if fixed else "", fixed)
-        found.setdefault(key, _Target(len(found) + 1, index, *key))
-    return list(found.values())
-
-
-def _result(reading: asyncio.Future[ListenResponse]) -> ListenResponse:
-    try:
-        return reading.result()
-    except StopAsyncIteration:
-        raise _Broken("Firestore ended the stream of changes; it is opened again") from None
-    except DrasiError as error:
-        raise _Broken(error.message + (f"; {error.hint}" if error.hint else "")) from error
-
-
-class _Requests:
-    """What is asked on one stream, as it is asked."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[ListenRequest] = asyncio.Queue()
-
-    def put(self, request: ListenRequest) -> None:
-        self._queue.put_nowait(request)
-
-    def __aiter__(self) -> _Requests:
-        return self
-
-    async def __anext__(self) -> ListenRequest:
-        return await self._queue.get()
-
-
 def _too_old(error: BaseException) -> bool:
     found: BaseException | None = error
     while found is not None:
@@ -639,11 +562,3 @@ def _too_old(error: BaseException) -> bool:
 
 def _instant(us: int) -> datetime:
     return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=us)
-
-
-def _nanoseconds(instant: Any) -> int:
-    whole = int(instant.timestamp()) * 1_000_000_000
-    return whole + int(getattr(instant, "nanosecond", instant.microsecond * 1_000))
-
-
-__all__ = ["Listener"]

@@ -35,6 +35,12 @@ def iso_to_ns(text: str) -> int:
     return (whole.days * 86_400 + whole.seconds) * 1_000_000_000 + int((fraction or "")[:9].ljust(9, "0"))
 
 
+def datetime_to_ns(instant: datetime) -> int:
+    """An instant that knows its zone; to the nanosecond if it is one of Google's (``DatetimeWithNanoseconds``)."""
+    fraction = int(getattr(instant, "nanosecond", instant.microsecond * 1_000))
+    return int(instant.timestamp()) * 1_000_000_000 + fraction
+
+
 def ns_to_iso(ns: int) -> str:
     """RFC 3339 in UTC, with as many digits as there are."""
     seconds, fraction = divmod(ns, 1_000_000_000)

@@ -188,6 +188,7 @@ class SourceKind:
         make: Builds a source; None for kinds that are known by name only (``NoImplementation``).
         streams: False for pushed kinds without a snapshot of their own (bootstrap is empty).
         pushed: Events come by HTTP (or from the host program); a schedule means nothing.
+        subscribes: It makes a subscription on Pub/Sub when it starts, and is started again when that came back empty.
         not_yet: Properties of the schema that this version does not build (``NotYet``).
         ignored: Properties that are accepted and mean nothing here (``IgnoredField``).
     """
@@ -198,6 +199,7 @@ class SourceKind:
     make: Callable[[SourceContext], Source] | None = None
     streams: bool = True
     pushed: bool = False
+    subscribes: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict)
     not_yet: frozenset[str] = frozenset()
     ignored: frozenset[str] = frozenset()

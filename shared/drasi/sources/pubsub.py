@@ -287,4 +287,5 @@ KIND = SourceKind(
     make=_make,
     streams=False,
     pushed=True,
+    subscribes=True,
 )
