@@ -31,7 +31,6 @@ class Child:
         environment: Of the process.
         say: Takes its lines, and what is said of it.
         descriptors: Sockets that it inherits.
-        died: Called after it has died, before it is started again.
 
     Attributes:
         starts: How often it was started.
@@ -45,7 +44,6 @@ class Child:
         say: Say,
         *,
         descriptors: Sequence[int] = (),
-        died: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self.starts = 0
@@ -53,7 +51,6 @@ class Child:
         self._environment = dict(environment)
         self._say = say
         self._descriptors = tuple(descriptors)
-        self._died = died
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
@@ -109,7 +106,6 @@ class Child:
             pause = _PAUSES_S[min(failures, len(_PAUSES_S)) - 1]
             when = "at once" if not pause else f"in {pause:g} s"
             self._say(self.name, f"died ({_why(code)}); it is started again {when}")
-            self._died()
             await asyncio.sleep(pause)
             await self._spawn()
 

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -38,20 +37,19 @@ class Emulator:
         name: ``firestore`` or ``pubsub``.
         directory: For its own files.
         project: The project it plays.
-        lost: Called when it has died.
 
     Attributes:
         host: ``host:port``.
     """
 
-    def __init__(self, name: str, directory: Path, project: str, say: Say, lost: Callable[[], None]) -> None:
+    def __init__(self, name: str, directory: Path, project: str, say: Say) -> None:
         self.host = f"{HOST}:{free_port()}"
         command = [_gcloud(name), *_COMMANDS[name], "start", f"--host-port={self.host}", f"--project={project}"]
         if name == PUBSUB:
             (directory / name).mkdir(parents=True, exist_ok=True)
             command.append(f"--data-dir={directory / name}")
         environment = {**os.environ, "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
-        self.child = Child(name, python("drasi.emulate.leash", *command), environment, _quieter(say), died=lost)
+        self.child = Child(name, python("drasi.emulate.leash", *command), environment, _quieter(say))
 
     async def start(self) -> None:
         """Returns when it answers.

@@ -14,13 +14,12 @@ from typing import Any, Final
 
 from drasi.emulate.child import Child, Say, python
 from drasi.functions.addresses import HOST, Ports
-from drasi.resources.config_value import secret_references
+from drasi.resources.config_value import secrets_of
 from drasi.resources.resource import QUERY_CONTAINER, REACTION, REACTION_PROVIDER, SOURCE, SOURCE_PROVIDER, Resource
 from drasi.resources.secrets import Secrets
 
 _TARGETS: Final = {SOURCE: ("source", "source"), QUERY_CONTAINER: ("query", "container"), REACTION: ("reaction", "reaction")}
 _PROVIDERS: Final = {SOURCE: SOURCE_PROVIDER, REACTION: REACTION_PROVIDER}
-_WITH_SECRETS: Final = ("properties", "services", "identity")
 _SALT: Final = os.urandom(16)
 _BACKLOG = 512
 
@@ -126,10 +125,9 @@ class Fleet:
         if self._secrets is None:
             return b""
         digest = hashlib.blake2b(key=_SALT)
-        for part in _WITH_SECRETS:
-            for found in secret_references(resource.spec.get(part)):
-                value = self._secrets.get(found.name, found.key)
-                digest.update(repr((found.name, found.key, value)).encode())
+        for found in secrets_of(resource.spec):
+            value = self._secrets.get(found.name, found.key)
+            digest.update(repr((found.name, found.key, value)).encode())
         return digest.digest()
 
     async def _start(self, target: str, place: str, name: str, manifest: str, count: int, secrets: bytes = b"") -> None:

@@ -194,7 +194,7 @@ class EmulatedSystem:
     async def _start_emulators(self, stack: AsyncExitStack) -> None:
         for name in (FIRESTORE, PUBSUB):
             if self._hosts[name] is None:
-                self._emulators[name] = Emulator(name, self._state, self.project, self._say, lambda: None)
+                self._emulators[name] = Emulator(name, self._state, self.project, self._say)
                 stack.push_async_callback(self._emulators[name].stop)
         await asyncio.gather(*(emulator.start() for emulator in self._emulators.values()))
         for name, emulator in self._emulators.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ from drasi.resources.findings import Findings
 from drasi.resources.problems import Path, did_you_mean, dotted
 from drasi.resources.secrets import Secrets
 
+WITH_SECRETS = ("properties", "services", "identity")
+"""Members of a ``spec`` in which references to secrets may stand."""
 _TYPED = ("Inline", "List", "Boolean", "Integer")
 _KINDS = ("Inline", "Secret", "List", "Boolean", "Integer", "Env")
 _MEMBERS = {"Secret": ("kind", "name", "key"), "Env": ("kind", "name")} | dict.fromkeys(_TYPED, ("kind", "value"))
@@ -77,6 +79,12 @@ def _is_config_value(value: dict[str, Any]) -> bool:
     if kind not in _KINDS:
         return False
     return any(name in value for name in _MEMBERS[kind][1:]) or len(value) == 1
+
+
+def secrets_of(spec: Mapping[str, Any]) -> Iterator[SecretReference]:
+    """Every secret that a source's or reaction's settings refer to."""
+    for member in WITH_SECRETS:
+        yield from secret_references(spec.get(member))
 
 
 def secret_references(value: Any) -> Iterator[SecretReference]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from drasi.reactions.port import ReactionKind
-from drasi.resources.config_value import inline, secret_references
+from drasi.resources.config_value import WITH_SECRETS, inline, secret_references
 from drasi.resources.findings import Findings
 from drasi.resources.known import Known
 from drasi.resources.problems import Path, Problem, did_you_mean, dotted
@@ -264,7 +264,7 @@ def _steps(path: str) -> Path:
 def _check_secrets(spec: Mapping[str, Any], known: Known, findings: Findings) -> None:
     if known.secrets is None:
         return
-    for member in ("properties", "services", "identity"):
+    for member in WITH_SECRETS:
         for reference in dict.fromkeys(secret_references(spec.get(member))):
             if known.secrets.get(reference.name, reference.key) is None:
                 findings.warn(

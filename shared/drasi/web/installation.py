@@ -13,8 +13,8 @@ from drasi import redaction
 from drasi.errors import DrasiError
 from drasi.messages.control import ControlMessage
 from drasi.resources.apply import LoopOfQueries, Outcome, dependencies, only_shown, ordered, replaces, same
-from drasi.resources.config_value import secret_references
-from drasi.resources.known import DEFAULT_CONTAINER, Known, Profile, default_container
+from drasi.resources.config_value import secrets_of
+from drasi.resources.known import DEFAULT_CONTAINER, Known, Profile, container_of, default_container
 from drasi.resources.load import Document
 from drasi.resources.manifest import filled
 from drasi.resources.problems import Problem
@@ -40,7 +40,6 @@ from drasi.web.runtime import Runtime
 _SEQUENCES_LEFT_FREE = 1_000
 _POLL_S = 0.05
 _OF_THE_BUS = frozenset(("BusLost", "BusUnavailable"))
-_WITH_SECRETS = ("properties", "services", "identity")
 
 
 class ResourceNotFound(DrasiError):
@@ -117,7 +116,7 @@ class Installation:
             if any(code in _OF_THE_BUS for code, _ in self._waiting.values()):
                 return False
             queries = await self.store.of_kind(CONTINUOUS_QUERY)
-            for container, source in sorted({(_container(query), source) for query in queries for source in sources_of(query)}):
+            for container, source in sorted({(container_of(query), source) for query in queries for source in sources_of(query)}):
                 await self.runtime.control(container, ControlMessage(kind="reread", source=source, reason=reason))
             return True
 
@@ -243,7 +242,7 @@ class Installation:
             await self.store.revise(resource)
             if kind == CONTINUOUS_QUERY:
                 message = ControlMessage(kind="stop" if stopped else "start", queryId=name)
-                await self.runtime.control(_container(resource), message)
+                await self.runtime.control(container_of(resource), message)
             else:
                 await self._run(resource, await self.known())
 
@@ -288,7 +287,7 @@ class Installation:
             status["messages"] = messages
         elif kind == CONTINUOUS_QUERY:
             status.setdefault("status", "New")
-            status.setdefault("container", _container(resource))
+            status.setdefault("container", container_of(resource))
             status.setdefault("hostName", "")
             status.setdefault("errorMessage", waiting[1] if waiting is not None else "")
             status.setdefault("version", resource.version)
@@ -369,7 +368,7 @@ class Installation:
         try:
             if outcome.replaced:
                 await self.runtime.remove(stored)
-            elif stored.kind == CONTINUOUS_QUERY and _container(stored) != _container(wanted):
+            elif stored.kind == CONTINUOUS_QUERY and container_of(stored) != container_of(wanted):
                 await self._leave_container(stored)
         except DrasiError as error:
             outcome.result = "failed"
@@ -415,7 +414,7 @@ class Installation:
             spec=spec,
             sequenceFrom=max(firsts, default=None),
         )
-        container = _container(resource)
+        container = container_of(resource)
         await self.runtime.control(container, message)
         if resource.stopped:
             await self.runtime.control(container, ControlMessage(kind="stop", queryId=resource.name))
@@ -432,7 +431,7 @@ class Installation:
         """Deletes a query in its container, and remembers where its sequence goes on: it never restarts."""
         status = await self.runtime.status(CONTINUOUS_QUERY, resource.name)
         sequence = status.get("sequence")
-        await self.runtime.control(_container(resource), ControlMessage(kind="delete", queryId=resource.name))
+        await self.runtime.control(container_of(resource), ControlMessage(kind="delete", queryId=resource.name))
         if isinstance(sequence, int):
             await self.store.set_note(f"sequence/{resource.name}", str(sequence + _SEQUENCES_LEFT_FREE))
 
@@ -440,7 +439,7 @@ class Installation:
         """Which resources cannot be without this one."""
         if resource.kind == QUERY_CONTAINER:
             queries = await self.store.of_kind(CONTINUOUS_QUERY)
-            return [query for query in queries if _container(query) == resource.name]
+            return [query for query in queries if container_of(query) == resource.name]
         if resource.kind in (SOURCE_PROVIDER, REACTION_PROVIDER):
             used_by = await self.store.of_kind(SOURCE if resource.kind == SOURCE_PROVIDER else REACTION)
             return [user for user in used_by if str(user.spec.get("kind", "")).strip() == resource.name]
@@ -455,16 +454,11 @@ def _still_true(warning: Mapping[str, Any], resource: Resource, known: Known) ->
     elif code == "MissingQuery":
         missing = set(resource.spec.get("queries") or ()) - known.queries
     elif code == "MissingSecret" and known.secrets is not None:
-        wanted_secrets = (found for part in _WITH_SECRETS for found in secret_references(resource.spec.get(part)))
-        lacking = [str(found) for found in wanted_secrets if known.secrets.get(found.name, found.key) is None]
+        lacking = [str(found) for found in secrets_of(resource.spec) if known.secrets.get(found.name, found.key) is None]
         return any(str(warning.get("message")).startswith(text) for text in lacking)
     else:
         return True
     return any(f"'{name}'" in str(warning.get("message")) for name in missing)
-
-
-def _container(query: Resource) -> str:
-    return str(query.spec.get("container") or DEFAULT_CONTAINER)
 
 
 def _refused(report: Report, problem: Problem | None = None) -> Outcome:
