@@ -152,9 +152,7 @@ def _per(used: Counter[str], count: int) -> Used:
 @asynccontextmanager
 async def _emulators(directory: Path, *names: str) -> AsyncIterator[dict[str, str]]:
     said: list[str] = []
-    running = [
-        Emulator(name, directory, "benchmark", lambda name, text: said.append(f"{name}: {text}")) for name in names
-    ]
+    running = [Emulator(name, directory, "benchmark", lambda name, text: said.append(f"{name}: {text}")) for name in names]
     try:
         await asyncio.gather(*(each.start() for each in running))
         yield dict(zip(names, (each.host for each in running), strict=True))
